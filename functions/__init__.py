@@ -1,0 +1,1 @@
+"""The doors: one module per cloud function, imported by nobody."""

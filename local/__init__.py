@@ -1,0 +1,1 @@
+"""One machine: twins of DirectMail and SMQ, the function host and the `postbus` command."""

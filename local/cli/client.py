@@ -1,0 +1,71 @@
+"""How the command talks to a running Postbus: its HTTP addresses, and SMQ through the SDK."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+from local.account import OWNER
+from shared.cloud.smq import Smq
+from shared.triggers.context import Credentials, Invocation
+
+PATIENCE_SECONDS = 60.0
+
+
+class Client:
+    """A running Postbus on this machine.
+
+    Args:
+        url: e.g. `http://127.0.0.1:8025`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(base_url=self.url, timeout=PATIENCE_SECONDS, trust_env=False)
+
+    def get(self, path: str, **params: Any) -> Any:
+        """Read one of the console's documents."""
+        answer = self._http.get(path, params=params)
+        answer.raise_for_status()
+        return answer.json()
+
+    def post_mail(self, body: bytes, headers: dict[str, str]) -> httpx.Response:
+        """`POST /v1/mails`."""
+        return self._http.post(
+            "/v1/mails", content=body, headers={"Content-Type": "application/json", **headers}
+        )
+
+    def invoke(self, function: str, event: bytes) -> httpx.Response:
+        """Call a function with these event bytes, as InvokeFunction does."""
+        return self._http.post(f"/2023-03-30/functions/{function}/invocations", content=event)
+
+    def send(self, queue: str, body: str) -> str:
+        """Put a message on a queue, through the official SDK; returns its id."""
+        smq = Smq(self.url)
+        smq.use(owner_invocation())
+        return smq.send(queue, body)
+
+    def name_of(self, kind: str, ending: str) -> str:
+        """The full name of the queue or topic that ends so, e.g. `mails`."""
+        names: list[str] = list(self.get("/_local/status")[kind])
+        return next((name for name in names if name in (ending, f"postbus-local-{ending}")), ending)
+
+    def published(self, topic: str, *, after: int, wait: int) -> Iterator[dict[str, Any]]:
+        """A topic's mail events with a greater sequence number; waits so many seconds for one."""
+        for message in self.get(f"/_local/topics/{topic}/messages", after=after, wait=wait):
+            yield {"sequence": message["sequence"], "event": json.loads(message["body"])}
+
+
+def owner_invocation() -> Invocation:
+    """What the SDK adapters need to know, for a person at this machine."""
+    return Invocation(
+        request_id="postbus-command",
+        function="postbus",
+        deadline=int((time.time() + PATIENCE_SECONDS) * 1000),
+        credentials=Credentials(OWNER.id, OWNER.secret),
+        clock=lambda: time.time_ns() // 1_000_000,
+    )

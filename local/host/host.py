@@ -1,0 +1,218 @@
+"""The function host: runs the functions of a template as Function Compute does.
+
+    queue -> stream --------------+
+    timer, event bus -------------+-> Host.call -> a pool of instances -> worker process -> handler
+    HTTP trigger, InvokeFunction -+
+
+What comes in over HTTP is in `app.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from local.account import Account
+from local.activity import Activity
+from local.host.instances.function import Function
+from local.host.instances.invocation import FUNCTION_ERROR, Call, Invocation, refuse
+from local.host.instances.launch import Launch
+from local.host.instances.outputs import LogSink, log_to_logger
+from local.host.instances.pool import IDLE_SECONDS, Pool
+from local.host.model import (
+    EventBridgeTrigger,
+    FunctionSpec,
+    HttpTrigger,
+    QueueTrigger,
+    Template,
+    TimerTrigger,
+)
+from local.host.tasks import together
+from local.host.triggers.envelopes import Origin
+from local.host.triggers.retries import ASYNCHRONOUS_PAUSES, push_pauses
+from local.host.triggers.streams import Stream, StreamOptions
+from local.host.triggers.timers import run_timer
+from local.twins.smq.broker import Broker
+
+
+class HostError(Exception):
+    """Functions cannot be made ready; the text says which and why."""
+
+
+class Host:
+    """Runs the functions, and what triggers them.
+
+    Args:
+        template: the functions and triggers.
+        code_root: the folder that is `/code` in the cloud.
+        broker: the queues that triggers read.
+        account: issues each instance's temporary key.
+        activity: told of `function.started`, `function.invoked`, `function.killed`,
+            `trigger.dead_lettered` and `trigger.blocked`.
+        environment: environment variables that win over the template's, in every function.
+        instances: how many instances a function may have.
+        time_scale: what the platform's waiting times (batch windows, pauses between repeats) are
+            multiplied with; a function's own time-out is not.
+        python: the interpreter of the workers.
+        log: takes each line that a function prints, with the function's name.
+        lease_seconds: how long a message that a stream took stays invisible before it is
+            extended; so long it takes until it comes back when the host is killed.
+        idle_seconds: after this long without a request an instance is taken back.
+    """
+
+    def __init__(  # noqa: PLR0913  # the composition root hands in each part by name
+        self,
+        template: Template,
+        *,
+        code_root: Path,
+        broker: Broker,
+        account: Account,
+        activity: Activity,
+        environment: Mapping[str, str],
+        instances: int = 2,
+        time_scale: float = 1.0,
+        python: Path | str = sys.executable,
+        log: LogSink = log_to_logger,
+        lease_seconds: int = 30,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
+        self.template = template
+        self.account = account
+        self._time_scale = time_scale
+        self._background: set[asyncio.Task[Invocation]] = set()
+        self._functions = {
+            spec.name: Function(
+                Launch(
+                    spec=spec,
+                    python=Path(python),
+                    code_root=code_root.resolve(),
+                    account_id=account.id,
+                    region=account.region,
+                    overrides=environment,
+                ),
+                pool=partial(Pool, limit=instances, idle_seconds=idle_seconds),
+                account=account,
+                activity=activity,
+                log=log,
+            )
+            for spec in template.functions
+        }
+        origin = Origin(account.id, account.region)
+        options = StreamOptions(origin, instances, time_scale, lease_seconds)
+        self.streams = [
+            Stream(
+                trigger,
+                options,
+                broker=broker,
+                push=partial(self._push, trigger.function),
+                activity=activity,
+            )
+            for trigger in template.triggers
+            if isinstance(trigger, QueueTrigger) and trigger.enabled
+        ]
+
+    @property
+    def unsimulated(self) -> list[str]:
+        """What the template says and this host does not do, in sentences."""
+        here = ".".join(platform.python_version_tuple()[:2])
+        others = sorted({spec.runtime for spec in self.template.functions} - {f"python{here}"})
+        runtimes = [f"{runtime} is simulated on Python {here}" for runtime in others]
+        return [*self.template.unsimulated, *runtimes]
+
+    @property
+    def http_triggers(self) -> list[HttpTrigger]:
+        """The template's HTTP triggers."""
+        return [trigger for trigger in self.template.triggers if isinstance(trigger, HttpTrigger)]
+
+    def find(self, function: str) -> FunctionSpec | None:
+        """A function by its full name, logical id (`SendMail`) or module (`send_mail`)."""
+        for spec in self.template.functions:
+            if function in {spec.name, spec.logical_id, spec.module}:
+                return spec
+        return None
+
+    async def invoke(self, function: str, payload: bytes) -> Invocation:
+        """Run a function once, as InvokeFunction does, and wait for the outcome.
+
+        Args:
+            function: its full name, logical id or module.
+            payload: the event.
+        """
+        return await self.call(function, Call(payload))
+
+    async def call(self, function: str, call: Call) -> Invocation:
+        """Run a function once; every outcome, a refusal too, is an `Invocation`."""
+        spec = self.find(function)
+        if spec is None:
+            return refuse("FunctionNotFound", function, call.request_id)
+        return await self._functions[spec.name].run(call)
+
+    def call_later(self, function: str, call: Call) -> None:
+        """Run a function in the background; one that fails is run again, up to three times.
+
+        https://www.alibabacloud.com/help/en/functioncompute/fc/error-handling-1-1
+        """
+        task = asyncio.ensure_future(self._repeat(function, call, ASYNCHRONOUS_PAUSES))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def deliver_event(self, function: str, event_json: str) -> Invocation:
+        """Push one event of the bus to a function, with its trigger's repeats; then drop it."""
+        spec = self.find(function)
+        retry = [
+            trigger.retry
+            for trigger in self.template.triggers
+            if isinstance(trigger, EventBridgeTrigger) and spec and trigger.function == spec.name
+        ]
+        call = Call(event_json.encode(), trigger="eventbridge")
+        return await self._repeat(function, call, push_pauses(retry[0] if retry else None))
+
+    async def _repeat(self, function: str, call: Call, pauses: Iterable[float]) -> Invocation:
+        call = replace(call, wait_seconds=None)
+        invocation = await self.call(function, call)
+        for count, pause in enumerate(pauses, 1):
+            if invocation.error_type != FUNCTION_ERROR:
+                break
+            await asyncio.sleep(pause * self._time_scale)
+            invocation = await self.call(function, replace(call, retry_count=count))
+        return invocation
+
+    async def _push(self, function: str, event: bytes, messages: int) -> Invocation:
+        call = Call(event, trigger="queue", messages=messages, wait_seconds=None)
+        return await self.call(function, call)
+
+    def _fire(self, function: str, event: bytes) -> None:
+        self.call_later(function, Call(event, trigger="timer"))
+
+    async def warm(self) -> None:
+        """Have one instance of each function started and initialised.
+
+        Raises:
+            HostError: some cannot be; says which and why. The others are ready.
+        """
+        problems = await asyncio.gather(*(one.warm() for one in self._functions.values()))
+        if any(problems):
+            raise HostError("\n".join(text for text in problems if text))
+
+    async def run(self) -> None:
+        """Run the triggers (queue streams and timers) until cancelled."""
+        timers = [t for t in self.template.triggers if isinstance(t, TimerTrigger) and t.enabled]
+        await together(
+            [
+                *(stream.run() for stream in self.streams),
+                *(run_timer(timer, partial(self._fire, timer.function)) for timer in timers),
+                asyncio.Event().wait(),  # without any trigger it runs all the same
+            ]
+        )
+
+    async def close(self) -> None:
+        """End everything; what is under way ends without an outcome."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await asyncio.gather(*(function.close() for function in self._functions.values()))

@@ -1,0 +1,1 @@
+"""What makes a function run: queues, timers and HTTP requests."""

@@ -1,0 +1,1 @@
+"""The process that runs a handler; everything here is standard library only."""

@@ -1,0 +1,281 @@
+"""Everything on one address: the twins, the event bus, the function host and the console's data.
+
+One process serves it all and the functions run in worker processes of their own, so a kill -9 of
+the process group is the loss of the whole cloud at once; what was on a queue or accepted by
+DirectMail is in SQLite files in the state folder, and is there again after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from local import console
+from local.account import Account
+from local.activity import Activity
+from local.host import app as host_app
+from local.host.host import Host
+from local.host.model import Template
+from local.host.template import load_template
+from local.twins.directmail import app as directmail_app
+from local.twins.directmail.certificate import issue_certificate
+from local.twins.directmail.outbox import Outbox
+from local.twins.directmail.rules import DirectMailRules
+from local.twins.directmail.service import DirectMail
+from local.twins.eventbridge import EventBus, Target
+from local.twins.smq import app as smq_app
+from local.twins.smq.broker import Broker
+
+ROOT = Path(__file__).resolve().parent.parent
+ADDRESS = "127.0.0.1"
+PORT = 8025
+ENVIRONMENT = "local"
+# The template's parameters on this machine. Every recipient is allowed: nothing leaves it.
+LOCAL_PARAMETERS = {
+    "Env": ENVIRONMENT,
+    "OssBucket": "local",
+    "CodeVersion": "worktree",
+    "DefaultSender": "noreply@mail.example.com",
+    "AllowedRecipients": "*",
+}
+
+Scope = MutableMapping[str, Any]
+Asgi = Callable[
+    [Scope, Callable[..., Awaitable[Any]], Callable[..., Awaitable[None]]], Awaitable[None]
+]
+
+
+class PortInUseError(OSError):
+    """Somebody else listens on the address; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """How to run.
+
+    Attributes:
+        port: of the one address; the upload door is on the next one. 0 picks free ones.
+        state: the folder that everything is kept in.
+        template: the template that says what runs.
+        rules: what the DirectMail twin knows, and the form of its events.
+        instances: worker processes for each function, at most.
+        time_scale: 1 is real time; 0.01 makes the platform's retry delays a hundredth.
+        environment: further variables for the functions.
+        log: takes the function and the line, for each line that one prints.
+    """
+
+    port: int = PORT
+    state: Path = Path(".postbus")
+    template: Path = ROOT / "template.yml"
+    rules: DirectMailRules = field(
+        default_factory=lambda: DirectMailRules(domains=frozenset({"mail.example.com"}))
+    )
+    instances: int = 2
+    time_scale: float = 1.0
+    environment: dict[str, str] = field(default_factory=dict)
+    log: Callable[[str, str], None] = lambda _function, _line: None
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack."""
+
+    url: str
+    template: Template
+    broker: Broker
+    outbox: Outbox
+    host: Host
+    activity: Activity
+
+
+@asynccontextmanager
+async def running(options: StackOptions) -> AsyncIterator[Stack]:
+    """Run a stack until the block ends.
+
+    Raises:
+        PortInUseError: one of the two ports is taken.
+    """
+    with _listen(options.port) as main, _listen(options.port and options.port + 1) as upload:
+        stack, servers, jobs = _build(options, main, upload)
+        tasks = [asyncio.ensure_future(job) for job in jobs]
+        tasks += [
+            asyncio.ensure_future(server.serve(sockets=[at]))
+            for server, at in zip(servers, (main, upload), strict=True)
+        ]
+        try:
+            while not all(server.started for server in servers):
+                _raise_ended(tasks)
+                await asyncio.sleep(0.01)
+            await stack.host.warm()
+            tasks.append(asyncio.ensure_future(stack.host.run()))
+            yield stack
+        finally:
+            for server in servers:
+                server.should_exit = True
+            await _end(tasks[: len(jobs)] + tasks[len(jobs) + len(servers) :])
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await stack.host.close()
+            stack.broker.close()
+            stack.outbox.close()
+
+
+def _build(
+    options: StackOptions, main: socket.socket, upload: socket.socket
+) -> tuple[Stack, list[_Server], list[Any]]:
+    port, upload_port = main.getsockname()[1], upload.getsockname()[1]
+    url = f"http://{ADDRESS}:{port}"
+    options.state.mkdir(parents=True, exist_ok=True)
+    state = options.state.resolve()
+    certificate = issue_certificate(state)
+    account, activity = Account(), Activity()
+    template = load_template(options.template, LOCAL_PARAMETERS)
+    broker = Broker(state / "smq.db", activity=activity)
+    for queue in template.queues:
+        broker.ensure_queue(queue.name, queue.attributes)
+    for topic in template.topics:
+        broker.ensure_topic(topic)
+    for subscription in template.subscriptions:
+        broker.ensure_subscription(
+            subscription.topic,
+            subscription.name,
+            queue=subscription.queue,
+            content_format=subscription.content_format,
+            filter_tag=subscription.filter_tag,
+        )
+    host = Host(
+        template,
+        code_root=ROOT,
+        broker=broker,
+        account=account,
+        activity=activity,
+        environment={
+            "POSTBUS_SMQ_ENDPOINT": url,
+            "POSTBUS_DIRECTMAIL_ENDPOINT": url,
+            "POSTBUS_OPEN_PLATFORM_ENDPOINT": f"{ADDRESS}:{port}",
+            "POSTBUS_CA_FILE": str(certificate.ca_file),
+            "POSTBUS_LEDGER": f"sqlite:{state / 'ledger.db'}",
+            **options.environment,
+        },
+        instances=options.instances,
+        time_scale=options.time_scale,
+        log=options.log,
+    )
+    outbox = Outbox(state / "outbox")
+    bus = EventBus(template.rules, deliver=_deliver(broker, host))
+    directmail = DirectMail(
+        outbox,
+        account=account,
+        rules=options.rules,
+        emit=bus.put,
+        activity=activity,
+        upload_port=upload_port,
+    )
+    stack = Stack(url, template, broker, outbox, host, activity)
+    front = _front(
+        smq=smq_app.create_app(broker, account),
+        directmail=directmail_app.create_app(directmail),
+        functions=host_app.create_app(host),
+        console_=console.create_app(stack),
+    )
+    servers = [
+        _Server(uvicorn.Config(front, log_level="error", lifespan="off", access_log=False)),
+        _Server(
+            uvicorn.Config(
+                directmail_app.create_upload_app(directmail),
+                log_level="error",
+                lifespan="off",
+                access_log=False,
+                ssl_certfile=str(certificate.cert_file),
+                ssl_keyfile=str(certificate.key_file),
+            )
+        ),
+    ]
+    return stack, servers, [directmail.run()]
+
+
+def _deliver(broker: Broker, host: Host) -> Callable[[Target, str], None]:
+    """How the event bus reaches its targets."""
+    background: set[asyncio.Task[Any]] = set()
+
+    def deliver(target: Target, text: str) -> None:
+        if target.type == "acs.mns.queue":
+            broker.send(target.name, text)
+            return
+        task = asyncio.ensure_future(host.deliver_event(target.name, text))
+        background.add(task)
+        task.add_done_callback(background.discard)
+
+    return deliver
+
+
+def _front(*, smq: Asgi, directmail: Asgi, functions: Asgi, console_: Asgi) -> Asgi:
+    """One address for all: by path, and `/` by what the request is."""
+
+    async def front(scope: Scope, receive: Any, send: Any) -> None:
+        path = scope.get("path", "/")
+        if path.startswith(("/queues", "/topics")):
+            app = smq
+        elif path.startswith("/_local") or (path == "/" and _is_a_person(scope)):
+            app = console_
+        elif path == "/":
+            app = directmail
+        else:
+            app = functions
+        await app(scope, receive, send)
+
+    return front
+
+
+def _is_a_person(scope: Scope) -> bool:
+    """Whether this is a look with a browser, and not a call of DirectMail or of the upload API."""
+    names = {name for name, _ in scope.get("headers", ())}
+    return scope.get("method") in ("GET", "HEAD") and b"x-acs-action" not in names
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the command that runs it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Do nothing."""
+        yield
+
+
+@contextlib.contextmanager
+def _listen(port: int) -> Iterator[socket.socket]:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((ADDRESS, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise PortInUseError(
+            f"{ADDRESS}:{port} is taken ({os.strerror(error.errno or 0)}): is Postbus running "
+            "already? Stop it, or choose another port with --port"
+        ) from error
+    with listener:
+        yield listener
+
+
+def _raise_ended(tasks: list[asyncio.Future[Any]]) -> None:
+    for task in tasks:
+        if task.done():
+            task.result()
+            sys.exit("a server ended before it had started")
+
+
+async def _end(tasks: list[asyncio.Future[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

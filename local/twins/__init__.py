@@ -1,0 +1,1 @@
+"""Twins of the cloud services, for one machine."""

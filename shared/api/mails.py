@@ -1,0 +1,325 @@
+"""Mails over HTTP: send one now, accept one for later, look one up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from shared.api.problems import problem
+from shared.errors import LedgerUnavailable, QueueUnavailable
+from shared.schema.problems import InvalidMail
+from shared.sending.backoff import delay_after
+from shared.sending.compose import check
+from shared.sending.consumer import RACES_MAX, log_result, other_payload, refusal_of
+from shared.sending.identity import payload_hash
+from shared.sending.letters import Letter, Note, check_size, fan_out, first_letter
+from shared.sending.mailer import Mailer, Result
+from shared.sending.protocol import FINAL
+from shared.stores.ledger import Ledger, MailRecord
+from shared.times import rfc3339
+from shared.triggers.context import Invocation
+from shared.triggers.http import Request, Response
+
+log = structlog.get_logger("postbus.api")
+
+# Where a caller is told to come back and nothing says when. In ms.
+SOON = 2_000
+KEY_HEADER = "idempotency-key"
+# States in which a mail that was never put back may have nobody but its caller to carry it.
+_WITH_THE_CALLER = frozenset({"waiting", "sending", "unknown"})
+
+
+class MailQueue(Protocol):
+    """The queue of mails to send; raises `QueueUnavailable`."""
+
+    def put_back(self, letter: Letter, delay: int) -> str:
+        """Put a letter on the mail queue, due in `delay` ms."""
+        ...
+
+
+@dataclass(frozen=True)
+class Mails:
+    """The `/v1/mails` resource.
+
+    Args:
+        mailer: sends.
+        ledger: knows mails.
+        queue: takes mails for later.
+        new_key: makes a key for a request that has none.
+        chance: gives random numbers from 0 to 1.
+        at_most: runs a call; gives None when it has not ended after so many ms.
+    """
+
+    mailer: Mailer
+    ledger: Ledger
+    queue: MailQueue
+    new_key: Callable[[], str]
+    chance: Callable[[], float]
+    at_most: Callable[[Callable[[], Result], int], Result | None]
+
+    def post(self, request: Request, call: Invocation) -> Response:
+        """`POST /v1/mails`: 201 sent, 202 accepted for later, or a problem."""
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type != "application/json":
+            return problem("wrong-content-type", f"the content type is {content_type!r:.80}")
+        try:
+            letter = first_letter(request.body, key=self.new_key(), now=call.now())
+            letter = _with_header_key(letter, request.headers.get(KEY_HEADER))
+            check(letter.mail, self.mailer.policy)
+            if letter.mail.separate and len(letter.mail.to) > 1:
+                return self._accept(fan_out(letter), call)
+            if _wants_later(request):
+                return self._accept([letter], call)
+            return self._send(letter, call)
+        except _KeysDiffer:
+            return problem(
+                "key-given-twice",
+                "the Idempotency-Key header and the mail's `key` say different things; "
+                "give one of them",
+            )
+        except InvalidMail as invalid:
+            return invalid_mail(invalid)
+        except QueueUnavailable as error:
+            return problem("queue-unavailable", str(error), retry_after_ms=SOON)
+        except LedgerUnavailable as error:
+            return problem("ledger-unavailable", str(error), retry_after_ms=SOON)
+
+    def get(self, mail_id: str) -> Response:
+        """`GET /v1/mails/{id}`."""
+        try:
+            record = self.ledger.get(mail_id)
+            if record is None:
+                return problem("not-found", "no mail with that id is known in this environment")
+            deliveries = self.ledger.deliveries(mail_id)
+        except LedgerUnavailable as error:
+            return problem("ledger-unavailable", str(error), retry_after_ms=SOON)
+        recipients = [
+            {"recipient": d.recipient, "state": d.state, "attempt": d.attempt, "at": rfc3339(d.at)}
+            for d in deliveries
+        ]
+        return Response(200, {**describe(record), "recipients": recipients})
+
+    def find(self, query: Mapping[str, str]) -> Response:
+        """`GET /v1/mails?key=`."""
+        key = query.get("key")
+        if not key:
+            return problem("bad-request", "say which mail: /v1/mails/{id} or /v1/mails?key=KEY")
+        return self.get(self.mailer.mail_id(key))
+
+    def _send(self, letter: Letter, call: Invocation) -> Response:
+        """Send now, within the invocation's time."""
+        budget = call.remaining() - SOON
+        result = self.at_most(lambda: self._attempt(letter, call), budget)
+        if result is None:
+            result = self._overdue(self.mailer.mail_id(letter.key))
+        response = self._answer(result, letter, call)
+        log_result(result, letter)
+        return response
+
+    def _overdue(self, mail_id: str) -> Result:
+        """The attempt is still out there when the time is up: what the ledger says about it."""
+        try:
+            record = self.ledger.get(mail_id)
+        except LedgerUnavailable:
+            return Result("unknown", mail_id)
+        if record is None or record.state in ("accepted", "waiting"):
+            # Not claimed yet; and a claim that comes so late makes no call.
+            return Result("no-time", mail_id)
+        return Result("finished" if record.state in FINAL else "unknown", mail_id, record)
+
+    def _attempt(self, letter: Letter, call: Invocation) -> Result:
+        result = self.mailer.attempt(letter, call)
+        for _ in range(RACES_MAX):
+            if result.kind != "race":
+                break
+            result = self.mailer.attempt(letter, call)
+        return result
+
+    def _answer(self, result: Result, letter: Letter, call: Invocation) -> Response:
+        """What the caller is told, and where the mail stays when it was not sent."""
+        kind, record, now = result.kind, result.record, call.now()
+        if kind == "sent" or (kind == "finished" and record and record.state == "sent"):
+            return Response(201, describe_result(result, letter), _location(result))
+        if kind == "refused" or (kind == "finished" and record and record.state == "refused"):
+            if kind == "refused":
+                self._release(result, "refused", now)
+            return problem(
+                "refused-by-provider",
+                "change the mail; sent again as it is, it will be refused again",
+                problems=(refusal_of(result),),
+                code=result.code or (record and record.reason),
+                mail_id=result.mail_id,
+            )
+        if kind == "other-payload":
+            return problem(
+                kind, "use a new key for a new mail", problems=(other_payload(letter.key),)
+            )
+        if kind in ("throttled", "quota", "unavailable"):
+            delay = delay_after(kind, result.answer, attempt=1, now=now, chance=self.chance())
+            self._release(result, "waiting", now)
+            return problem(
+                kind,
+                "the mail was not sent; repeat the request with the same key",
+                retry_after_ms=delay,
+                code=result.code,
+                mail_id=result.mail_id,
+            )
+        if kind == "misconfigured":
+            self._release(result, "waiting", now)
+            return problem(
+                kind,
+                "the mail was not sent; an operator has to mend sender, permissions or clock",
+                code=result.code,
+                mail_id=result.mail_id,
+            )
+        if kind in ("no-time", "ledger-down", "race"):
+            return problem(
+                "ledger-unavailable", f"no attempt was made: {kind}", retry_after_ms=SOON
+            )
+        if kind == "in-progress":
+            return problem(
+                kind, "come back for its result", retry_after_ms=result.wait, mail_id=result.mail_id
+            )
+        told = describe_result(result, letter)
+        if kind in ("unknown", "unknown-early", "unknown-late"):
+            told["state"] = self._hand_over(result, letter, now)
+        return Response(202, told, _location(result))
+
+    def _hand_over(self, result: Result, letter: Letter, now: int) -> str:
+        """An unknown outcome that no queue carries yet: now one does, or a person.
+
+        Returns:
+            The mail's state: `unknown`, or `held` where it could not be put on the queue.
+        """
+        record, after = result.record, letter.next(Note(now, "unknown", result.code))
+        state, carrier = "unknown", after
+        try:
+            check_size(letter)
+            self.queue.put_back(after, self.mailer.grace if result.kind == state else result.wait)
+        except (InvalidMail, QueueUnavailable):
+            state, carrier = "held", letter
+        if state == "held":
+            log.error("mail.held", mail_id=result.mail_id, why="unknown and not on the queue")
+        if record is None:
+            return "unknown"
+        if record.state in ("sending", "unknown"):
+            self.mailer.release(record, state, custody=carrier.custody, reason=result.code, now=now)
+        return state
+
+    def _accept(self, letters: list[Letter], call: Invocation) -> Response:
+        """Put mails on the queue and say so."""
+        for letter in letters:
+            check_size(letter)
+        accepted = [self._accept_one(letter, call) for letter in letters]
+        if len(accepted) == 1:
+            location = {"Location": f"/v1/mails/{accepted[0]['mail_id']}"}
+            return Response(202, accepted[0], {**location, "Preference-Applied": "respond-async"})
+        return Response(202, {"state": "accepted", "mails": accepted})
+
+    def _accept_one(self, letter: Letter, call: Invocation) -> dict[str, Any]:
+        mail_id, now = self.mailer.mail_id(letter.key), call.now()
+        known = self.ledger.get(mail_id)
+        if known is not None and known.payload != payload_hash(letter.given):
+            raise InvalidMail((other_payload(letter.key),))
+        # The queue first: a row without a message would be a promise that nobody keeps. A row
+        # that an earlier `POST` has left may be without one, too.
+        if known is None or (known.custody == 0 and known.state in _WITH_THE_CALLER):
+            self.queue.put_back(letter, 0)
+        if known is None:
+            known = MailRecord(
+                mail_id=mail_id,
+                key=letter.key,
+                state="accepted",
+                payload=payload_hash(letter.given),
+                notify=letter.mail.notify,
+                tag=letter.mail.tag,
+                created_at=now,
+                updated_at=now,
+            )
+            # The queue has it: an error now would make the caller repeat a mail that is sent.
+            with suppress(LedgerUnavailable):
+                self.ledger.create(known)
+            log.info("mail.accepted", mail_id=mail_id, recipients=len(letter.mail.to))
+        return {"mail_id": mail_id, "key": letter.key, "state": known.state}
+
+    def _release(self, result: Result, state: str, now: int) -> None:
+        if result.record is not None:
+            self.mailer.release(result.record, state, custody=0, reason=result.code, now=now)
+
+
+class _KeysDiffer(Exception):  # it is read as what happened
+    """Header and body name different keys."""
+
+
+def _with_header_key(letter: Letter, header: str | None) -> Letter:
+    """The letter under the key of the Idempotency-Key header, bare or quoted."""
+    if header is None:
+        return letter
+    key = header.strip()
+    if len(key) > 1 and key.startswith('"') and key.endswith('"'):
+        key = key[1:-1]
+    if letter.mail.key is not None and letter.mail.key != key:
+        raise _KeysDiffer
+    return first_letter({**letter.given, "key": key}, key=key, now=letter.first_seen)
+
+
+def _wants_later(request: Request) -> bool:
+    """`Prefer: respond-async` (RFC 7240)."""
+    wishes = request.headers.get("prefer", "").lower().split(",")
+    return any(wish.partition(";")[0].strip() == "respond-async" for wish in wishes)
+
+
+def invalid_mail(invalid: InvalidMail) -> Response:
+    """The answer to a request that breaks the contract: 400, 413 or 422, by what is wrong."""
+    types = {each.type for each in invalid.problems}
+    kind = "invalid-mail"
+    if types & {"too-large", "too-big-for-the-queue"}:
+        kind = "too-big"
+    elif types & {"not-json", "not-an-object"}:
+        kind = "bad-request"
+    elif types == {"other-payload"}:
+        kind = "other-payload"
+    count = len(invalid.problems)
+    detail = f"{count} {'thing is' if count == 1 else 'things are'} wrong; `errors` tells each"
+    return problem(kind, detail, problems=invalid.problems)
+
+
+def describe(record: MailRecord) -> dict[str, Any]:
+    """A mail as the API shows it."""
+    return {
+        "mail_id": record.mail_id,
+        "key": record.key,
+        "state": record.state,
+        "env_id": record.envelope_id,
+        "request_id": record.request_id,
+        "attempt": record.attempt,
+        "reason": record.reason,
+        "tag": record.tag,
+        "created_at": rfc3339(record.created_at),
+        "updated_at": rfc3339(record.updated_at),
+    }
+
+
+def describe_result(result: Result, letter: Letter) -> dict[str, Any]:
+    """What a caller is told about a mail that was just asked for."""
+    record = result.record
+    state = (
+        record.state
+        if record is not None and result.kind not in ("sent", "unknown")
+        else result.kind
+    )
+    return {
+        "mail_id": result.mail_id,
+        "key": letter.key,
+        "state": state,
+        "env_id": record.envelope_id if record else None,
+        "request_id": record.request_id if record else None,
+    }
+
+
+def _location(result: Result) -> dict[str, str]:
+    return {"Location": f"/v1/mails/{result.mail_id}"}

@@ -1,0 +1,1 @@
+"""The edge: DirectMail, SMQ and credentials. Knows nothing of the use cases."""

@@ -1,0 +1,270 @@
+"""DirectMail through its official SDK: one call out, one answer in the field's words.
+
+The parameters: https://www.alibabacloud.com/help/en/direct-mail/api-dm-2015-11-23-singlesendmail
+Importing this module imports the SDK, so only functions that send do.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import requests.exceptions
+import urllib3.exceptions
+from alibabacloud_dm20151123 import models
+from alibabacloud_dm20151123.client import Client
+from alibabacloud_tea_openapi.utils_models import Config
+from darabonba.core import DaraCore
+from darabonba.runtime import RuntimeOptions
+from Tea.exceptions import TeaException
+
+from shared.cloud.idle import IdleGuard
+from shared.sending.answers import Accepted, Answer, Broken, BrokenKind, Rejected
+from shared.sending.compose import OutgoingMail
+from shared.triggers.context import Credentials, Invocation
+
+CONNECT_MS = 3_000
+READ_MS = 10_000
+# More than the threads of any instance, so that no connection is thrown away after its use.
+CONNECTIONS = 64
+SERVER_ERRORS = 500
+
+_ADDRESS_TYPES = {"random": 0, "sender": 1}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where DirectMail answers.
+
+    Attributes:
+        region: e.g. `cn-hangzhou`; decides the host where `url` is empty.
+        url: `https://host[:port]`, or empty.
+        open_platform: the host that authorises uploads, or empty for the public one.
+        ca_file: certificates to trust instead of the public ones; for the local twin.
+    """
+
+    region: str
+    url: str = ""
+    open_platform: str = ""
+    ca_file: str = ""
+
+
+class _Client(Client):  # type: ignore[misc]  # the SDK has no types
+    """The SDK's client, which also remembers whether the send itself was begun.
+
+    Of an attachment's upload that failed it is proven that no mail went out; of everything after
+    this point it is not.
+    """
+
+    begun = False
+
+    def single_send_mail_with_options(self, request: Any, runtime: Any) -> Any:
+        """Called by the SDK once every attachment is uploaded."""
+        self.begun = True
+        return super().single_send_mail_with_options(request, runtime)
+
+
+class DirectMail:
+    """Sends mails. Safe for threads; connections live as long as the process.
+
+    Args:
+        endpoint: where to.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._guard = IdleGuard(_drop_connections)
+        self._first_call = threading.Lock()
+        self._warm = False
+        _quieten_the_sdk()
+
+    def send(self, mail: OutgoingMail, call: Invocation, timeout: int) -> Answer:
+        """Make the call, once; the SDK repeats nothing by itself.
+
+        Args:
+            mail: what to send.
+            call: whose credentials.
+            timeout: ms until the invocation needs its answer; bounds connecting and each read.
+        """
+        if call.credentials is None:
+            return Broken("credentials", "the function has no role, or its role no credentials")
+        self._guard.touch()
+        if self._warm:
+            return self._send(mail, call.credentials, timeout)
+        # The SDK's cache of sessions has no lock: threads that start together would each open a
+        # connection of their own, and lose all but one.
+        with self._first_call:
+            answer = self._send(mail, call.credentials, timeout)
+            self._warm = True
+            return answer
+
+    def _send(self, mail: OutgoingMail, credentials: Credentials, timeout: int) -> Answer:
+        client = self._client(credentials)
+        runtime = RuntimeOptions(
+            connect_timeout=max(1, min(CONNECT_MS, timeout)),
+            read_timeout=max(1, min(READ_MS, timeout)),
+            max_idle_conns=CONNECTIONS,
+            ca=self._endpoint.ca_file or None,
+        )
+        try:
+            if mail.attachments:
+                response = client.single_send_mail_advance(_advance_request(mail), runtime)
+            else:
+                response = client.single_send_mail_with_options(_request(mail), runtime)
+        except Exception as error:  # noqa: BLE001  # whatever the SDK raises ends as an answer, never as a lost mail
+            return _answer_of(error, begun=client.begun)
+        body = response.body
+        if body is None or not body.env_id:
+            return Broken("unparsable", "an answer of 200 without an EnvId")
+        return Accepted(body.env_id, body.request_id)
+
+    def _client(self, credentials: Credentials) -> _Client:
+        scheme, _, host = self._endpoint.url.rpartition("://")
+        config = Config(
+            access_key_id=credentials.access_key_id,
+            access_key_secret=credentials.access_key_secret,
+            security_token=credentials.security_token or None,
+            region_id=self._endpoint.region,
+            endpoint=host or None,
+            protocol=scheme or "https",
+        )
+        client = _Client(config)
+        if self._endpoint.open_platform:
+            # `Config.open_platform_endpoint` exists and is ignored by SDK 1.11.1.
+            client._open_platform_endpoint = self._endpoint.open_platform  # noqa: SLF001  # see above
+        return client
+
+
+def _request(mail: OutgoingMail) -> models.SingleSendMailRequest:
+    return models.SingleSendMailRequest(**_parameters(mail))
+
+
+def _advance_request(mail: OutgoingMail) -> models.SingleSendMailAdvanceRequest:
+    """Every attachment as a stream: the SDK mis-assigns a mix of streams and addresses."""
+    attachments = [
+        models.SingleSendMailAdvanceRequestAttachments(
+            attachment_name=attachment.name, attachment_url_object=io.BytesIO(attachment.data)
+        )
+        for attachment in mail.attachments
+    ]
+    return models.SingleSendMailAdvanceRequest(**_parameters(mail), attachments=attachments)
+
+
+def _parameters(mail: OutgoingMail) -> dict[str, Any]:
+    """The call's parameters. Flags go as `true` and `false`, as the page above spells them."""
+    reply = mail.reply_address
+    template = mail.template and models.SingleSendMailRequestTemplate(
+        template_id=mail.template.id, template_data=dict(mail.template.data)
+    )
+    return {
+        "account_name": mail.sender_address,
+        "from_alias": mail.sender.alias,
+        "address_type": _ADDRESS_TYPES[mail.address_type],
+        "domain_auth": "true" if mail.domain_auth else None,
+        "ip_pool_id": mail.ip_pool_id,
+        "to_address": ",".join(mail.to),
+        "bcc_address": ",".join(mail.bcc) or None,
+        "subject": mail.subject,
+        "html_body": mail.html,
+        "text_body": mail.text,
+        "template": template,
+        "reply_to_address": "true" if mail.reply_to_console else "false",
+        "reply_address": reply and reply.address,
+        "reply_address_alias": reply and reply.alias,
+        "tag_name": mail.tag,
+        "click_trace": "1" if mail.track_clicks else None,
+        "un_subscribe_link_type": mail.unsubscribe_link,
+        "un_subscribe_filter_level": mail.unsubscribe_filter,
+        "headers": json.dumps(dict(mail.headers), ensure_ascii=False),
+    }
+
+
+def _answer_of(error: BaseException, *, begun: bool) -> Answer:
+    """What an exception of the SDK says about the mail."""
+    code = getattr(error, "code", None)
+    if isinstance(error, TeaException) and code:
+        status = getattr(error, "status_code", None) or getattr(error, "statusCode", None)
+        if not begun and (status is None or status >= SERVER_ERRORS):
+            return Broken("upload", str(code))
+        retry_after = getattr(error, "retry_after", None)
+        return Rejected(
+            code=str(code),
+            status=status if isinstance(status, int) else None,
+            message=str(getattr(error, "message", "")),
+            request_id=getattr(error, "request_id", None),
+            retry_after_ms=retry_after if isinstance(retry_after, int) else None,
+        )
+    kind = _kind_of(error)
+    if not begun and kind != "connect":
+        kind = "upload"
+    return Broken(kind, type(error).__name__)
+
+
+# What was really raised lies somewhere in the SDK's wrapping; the first row that occurs in the
+# chain decides. Only what happens before a request can have gone out counts as `connect`.
+_KINDS: tuple[tuple[tuple[type[BaseException], ...], BrokenKind], ...] = (
+    (
+        (
+            requests.exceptions.ConnectTimeout,
+            urllib3.exceptions.NewConnectionError,
+            urllib3.exceptions.ConnectTimeoutError,
+            ssl.SSLCertVerificationError,
+        ),
+        "connect",
+    ),
+    ((requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError), "read-timeout"),
+    (
+        (requests.exceptions.ConnectionError, urllib3.exceptions.ProtocolError, ConnectionError),
+        "reset",
+    ),
+    ((requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError), "reset"),
+    ((RuntimeError, ValueError), "unparsable"),
+)
+
+
+def _kind_of(error: BaseException) -> BrokenKind:
+    chain = list(_chain(error))
+    for types, kind in _KINDS:
+        if any(isinstance(link, types) for link in chain):
+            return kind
+    return "other"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception and everything it wraps, by all the ways that the SDK and urllib3 use."""
+    seen: set[int] = set()
+    waiting: list[Any] = [error]
+    while waiting:
+        link = waiting.pop()
+        if not isinstance(link, BaseException) or id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        waiting += [
+            link.__cause__,
+            link.__context__,
+            getattr(link, "inner_exception", None),
+            getattr(link, "reason", None),
+            *link.args,
+        ]
+
+
+def _drop_connections() -> None:
+    """Close what the SDK keeps open; its sessions open new connections when they are used."""
+    for session in list(getattr(DaraCore, "_sessions", {}).values()):
+        session.close()
+
+
+def _quieten_the_sdk() -> None:
+    """The SDK's loggers print requests at DEBUG; a mail's content is not for logs."""
+    for name in ("darabonba-core", "credentials", "alibabacloud-tea", "urllib3", "requests"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = False
+        logger.setLevel(logging.CRITICAL)

@@ -1,0 +1,170 @@
+"""SMQ queues and topics, through the official SDK with a transport that can be trusted.
+
+The SDK (aliyun-mns-sdk 1.3.0) signs requests and reads XML; its transport is replaced at
+`MNSClient.http`, because the original has no HTTPS time-out, fails on the first request after an
+idle period and must not be shared by threads. A pooled one has none of this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+from mns.message_property import MessagePropertyValue
+from mns.mns_client import MNSClient
+from mns.mns_exception import MNSExceptionBase, MNSServerException
+from mns.mns_http import RequestInternal, ResponseInternal
+from mns.mns_request import (
+    PublishMessageRequest,
+    PublishMessageResponse,
+    SendMessageRequest,
+    SendMessageResponse,
+)
+
+from shared.cloud.idle import IdleGuard
+from shared.errors import QueueUnavailable
+from shared.triggers.context import Credentials, Invocation
+
+CONNECT_SECONDS = 2.0
+READ_SECONDS = 5.0
+CONNECTIONS = 32
+# A message put twice is harmless here (copies are dropped by their number, events by their id), a
+# lost one is not.
+TRIES = 2
+# https://www.alibabacloud.com/help/en/mns/product-overview/limits
+DELAY_MAX_SECONDS = 604_800
+TAG_MAX = 16
+
+
+class PooledTransport:
+    """Sends the SDK's requests over a pool of connections; safe for threads.
+
+    Args:
+        endpoint: `https://…` or `http://…`.
+        ca_file: certificates to trust instead of the system's.
+    """
+
+    def __init__(self, endpoint: str, ca_file: str | None = None) -> None:
+        options: dict[str, Any] = {"ca_certs": ca_file} if ca_file else {}
+        self._pool = urllib3.PoolManager(maxsize=CONNECTIONS, block=False, retries=False, **options)
+        self._endpoint = endpoint.rstrip("/")
+        self._guard = IdleGuard(self._pool.clear)
+        self.invocation: Invocation | None = None
+
+    def is_keep_alive(self) -> bool:
+        """Part of what the SDK asks of a transport."""
+        return True
+
+    def send_request(self, request: RequestInternal) -> ResponseInternal:
+        """Send one request and read its answer, within the invocation's remaining time."""
+        self._guard.touch()
+        # The SDK means UTF-8 where it hands over text.
+        data = request.data.encode() if isinstance(request.data, str) else request.data
+        answer = self._pool.request(
+            request.method,
+            self._endpoint + request.uri,
+            body=data or None,
+            headers=request.header,
+            timeout=self._timeout(),
+            redirect=False,
+        )
+        return ResponseInternal(answer.status, dict(answer.headers), answer.data.decode())
+
+    def _timeout(self) -> urllib3.Timeout:
+        left = self.invocation.remaining() / 1000 if self.invocation else READ_SECONDS
+        total = max(0.1, min(CONNECT_SECONDS + READ_SECONDS, left))
+        return urllib3.Timeout(connect=min(CONNECT_SECONDS, total), read=min(READ_SECONDS, total))
+
+
+class _CurrentCredentials:
+    """The SDK's credentials provider: always this invocation's."""
+
+    def __init__(self) -> None:
+        self.current: Credentials | None = None
+
+    def get_credentials(self) -> _CurrentCredentials:
+        """Part of what the SDK asks of a provider."""
+        return self
+
+    def get_access_key_id(self) -> str:
+        """Part of what the SDK asks of credentials."""
+        return self.current.access_key_id if self.current else ""
+
+    def get_access_key_secret(self) -> str:
+        """Part of what the SDK asks of credentials."""
+        return self.current.access_key_secret if self.current else ""
+
+    def get_security_token(self) -> str:
+        """Never None: the SDK would put that into a header and fail."""
+        return self.current.security_token if self.current else ""
+
+
+class Smq:
+    """Sends to queues and publishes to topics.
+
+    Args:
+        endpoint: `https://<account id>.mns.<region>.aliyuncs.com`.
+        ca_file: certificates to trust instead of the system's.
+    """
+
+    def __init__(self, endpoint: str, ca_file: str | None = None) -> None:
+        if not urlsplit(endpoint).hostname:
+            raise ValueError(f"not an endpoint: {endpoint!r}")
+        self._credentials = _CurrentCredentials()
+        self._client = MNSClient(endpoint, credentials_provider=self._credentials)
+        self._transport = PooledTransport(endpoint, ca_file)
+        self._client.http = self._transport
+
+    def use(self, invocation: Invocation) -> None:
+        """Take this invocation's credentials and remaining time for the calls that follow."""
+        self._credentials.current = invocation.credentials
+        self._transport.invocation = invocation
+
+    def send(self, queue: str, body: str, *, delay_ms: int = 0) -> str:
+        """Put a message on a queue, its body in base64; returns the message id.
+
+        Raises:
+            QueueUnavailable: SMQ refused it or did not answer.
+        """
+        delay = min(-(-delay_ms // 1000), DELAY_MAX_SECONDS)
+        request = SendMessageRequest(queue, body, delay, -1, True)  # noqa: FBT003  # the SDK's "base64"
+        response = SendMessageResponse()
+        self._call(self._client.send_message, request, response)
+        return str(response.message_id)
+
+    def publish(self, topic: str, body: str, *, tag: str, properties: Mapping[str, str]) -> str:
+        """Publish a message to a topic, its body as it is; returns the message id.
+
+        Raises:
+            QueueUnavailable: SMQ refused it or did not answer.
+        """
+        request = PublishMessageRequest(topic, body, tag[:TAG_MAX], None, None, "")
+        request.user_properties = {
+            name: MessagePropertyValue.create_string(value) for name, value in properties.items()
+        }
+        response = PublishMessageResponse()
+        self._call(self._client.publish_message, request, response)
+        return str(response.message_id)
+
+    def _call(self, operation: Any, request: Any, response: Any) -> None:
+        for last in (False, True):
+            try:
+                operation(request, response)
+            except MNSServerException as error:
+                if last or error.type not in (
+                    "InternalError",
+                    "InternalServerError",
+                    "QpsLimitExceeded",
+                ):
+                    raise QueueUnavailable(
+                        f"SMQ refused: {error.type}: {error.message}",
+                        code=error.type,
+                        request_id=error.request_id,
+                    ) from error
+            except (MNSExceptionBase, urllib3.exceptions.HTTPError, OSError) as error:
+                if last:
+                    raise QueueUnavailable(f"SMQ did not answer: {error}") from error
+            else:
+                return

@@ -1,0 +1,197 @@
+"""An event on its way out: joined to its mail, written down as evidence, published clean.
+
+Published first and remembered afterwards: an event that was published twice has the same id both
+times, one that was never published is lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from shared.delivery.facts import DeliveryFact, Unrecognised
+from shared.delivery.read import read_event
+from shared.errors import LedgerUnavailable
+from shared.schema import limits
+from shared.schema.mail_event import MailEvent, MailEventData, Smtp, Times
+from shared.stores.ledger import DeliveryRecord, Ledger, MailRecord
+from shared.times import rfc3339
+from shared.triggers.context import Invocation
+from shared.triggers.events import ArrivedEvent
+
+log = structlog.get_logger("postbus.delivery")
+
+
+class Publisher(Protocol):
+    """Where events go; raises `QueueUnavailable` when it was not taken."""
+
+    def publish(self, body: str, tag: str, properties: Mapping[str, str]) -> str:
+        """Publish one event; returns the message id."""
+        ...
+
+
+@dataclass(frozen=True)
+class Forwarder:
+    """Turns what DirectMail reports into clean events.
+
+    Args:
+        ledger: where mails are looked up and evidence is kept.
+        publisher: where events go.
+        environment: ours; events of another one are not for us.
+        source: the CloudEvents `source` of what is published.
+    """
+
+    ledger: Ledger
+    publisher: Publisher
+    environment: str
+    source: str
+
+    def forward_all(self, arrived: Sequence[ArrivedEvent], call: Invocation) -> Counter[str]:
+        """Forward each event; returns how many ended in what.
+
+        Raises:
+            QueueUnavailable: an event could not be published; the whole batch comes again.
+        """
+        return Counter(self._forward(event, call) for event in arrived)
+
+    def _forward(self, arrived: ArrivedEvent, call: Invocation) -> str:
+        fact = read_event(arrived)
+        if isinstance(fact, Unrecognised):
+            return self._forward_unread(fact, call)
+        if fact.token and fact.token.environment != self.environment:
+            log.info("event.foreign", event_id=fact.event_id, environment=fact.token.environment)
+            return "foreign"
+        mail = self._join(fact)
+        if mail is not None:
+            self._write_down(fact, mail, call.now())
+        event = clean_event(fact, mail, source=self.source, now=call.now())
+        self._publish(event, tag=fact.state)
+        log.info(
+            "event.forwarded",
+            id=event.id,
+            state=fact.state,
+            mail_id=event.data.mail_id,
+            envelope_id=fact.envelope_id,
+            matched=mail is not None,
+        )
+        return fact.state
+
+    def _forward_unread(self, unread: Unrecognised, call: Invocation) -> str:
+        event = MailEvent(
+            id=_id_of("event", unread.event_id),
+            source=self.source,
+            type="postbus.event.unrecognised",
+            time=rfc3339(call.now()),
+            data=MailEventData(reason=unread.why, raw=unread.raw),
+        )
+        self._publish(event, tag="unrecognised")
+        log.warning("event.unrecognised", id=event.id, why=unread.why)
+        return "unrecognised"
+
+    def _join(self, fact: DeliveryFact) -> MailRecord | None:
+        """The mail that the event is about: by its token, else by DirectMail's id."""
+        try:
+            if fact.token:
+                return self.ledger.get(fact.token.mail_id)
+            if fact.envelope_id:
+                return self.ledger.find_by_envelope_id(fact.envelope_id)
+        except LedgerUnavailable as error:
+            log.warning("ledger.unavailable", error=str(error))
+        return None
+
+    def _write_down(self, fact: DeliveryFact, mail: MailRecord, now: int) -> None:
+        attempt = _attempt(fact, mail)
+        try:
+            # Whatever was reported, the provider must have had the mail: that proves the send.
+            self.ledger.prove(
+                mail.mail_id,
+                envelope_id=fact.envelope_id,
+                request_id=None,
+                evidence="event",
+                at=now,
+            )
+            self.ledger.record_delivery(
+                DeliveryRecord(mail.mail_id, fact.recipient or "", attempt, fact.state, now)
+            )
+        except LedgerUnavailable as error:
+            log.warning("ledger.unavailable", error=str(error), mail_id=mail.mail_id)
+
+    def _publish(self, event: MailEvent, *, tag: str) -> None:
+        body = event.to_json()
+        if len(body.encode()) > limits.QUEUE_BODY_MAX:
+            # DirectMail's own text is the only part that can be so long.
+            data = event.data.model_copy(update={"raw": {"omitted": "too large"}})
+            body = event.model_copy(update={"data": data}).to_json()
+        properties = {"id": event.id, "type": event.type}
+        if event.data.mail_id:
+            properties["mail_id"] = event.data.mail_id
+        self.publisher.publish(body, tag, properties)
+
+
+def clean_event(fact: DeliveryFact, mail: MailRecord | None, *, source: str, now: int) -> MailEvent:
+    """The event as it goes downstream, deterministic but for `time` where the event has none."""
+    token = fact.token
+    mail_id = mail.mail_id if mail else (token.mail_id if token else None)
+    attempt = _attempt(fact, mail)
+    # A state has an id made of what it says, so that its repeats are recognised at the next hop,
+    # whichever way they came.
+    identity = (mail_id, fact.recipient, attempt, fact.state) if mail_id else (fact.event_id,)
+    return MailEvent(
+        id=_id_of(*identity),
+        source=source,
+        type=f"postbus.mail.{fact.state}",
+        subject=mail_id,
+        time=fact.occurred_at or rfc3339(now),
+        data=MailEventData(
+            mail_id=mail_id,
+            key=mail.key if mail else None,
+            env_id=fact.envelope_id,
+            recipient=fact.recipient,
+            state=fact.state,
+            reason=fact.reason,
+            permanent=fact.permanent,
+            smtp=Smtp(code=fact.smtp_code, message=fact.smtp_message),
+            tag=fact.tag or (mail.tag if mail else None),
+            sender=fact.sender or (mail.sender if mail else None),
+            notify=_notify(fact.notify, mail),
+            times=Times(
+                sent_at=fact.sent_at,
+                delivered_at=fact.delivered_at if fact.state == "delivered" else None,
+                occurred_at=fact.occurred_at,
+            ),
+            raw=fact.raw,
+        ),
+    )
+
+
+def _notify(came_back: Mapping[str, str], mail: MailRecord | None) -> dict[str, str]:
+    """What the sender wanted back, with its names as the sender spelled them.
+
+    The ledger knows the spelling; where the header was lost on the way, it knows the values too.
+    """
+    if mail is None:
+        return dict(came_back)
+    spelled = {name.lower(): name for name in mail.notify}
+    restored = {spelled.get(name.lower(), name): value for name, value in came_back.items()}
+    return {**mail.notify, **restored}
+
+
+def _attempt(fact: DeliveryFact, mail: MailRecord | None) -> int:
+    if fact.token and fact.token.attempt is not None:
+        return fact.token.attempt
+    return mail.attempt if mail else 0
+
+
+def _id_of(*parts: Any) -> str:
+    text = "\0".join(str(part) for part in parts)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def states(counts: Mapping[str, int]) -> Iterable[str]:
+    """The counted ends as `state=n`, for one log line."""
+    return (f"{state}={count}" for state, count in sorted(counts.items()))

@@ -1,0 +1,1 @@
+"""The contract: mail request and mail event, their limits, their checks, their JSON Schemas."""

@@ -1,0 +1,37 @@
+"""When to try again: exponential with full jitter, or when the quota's day begins."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.sending.answers import Answer, Rejected
+from shared.sending.verdicts import Verdict
+
+FIRST_DELAY: Final = 2_000
+# One put-back waits at most half a day; queues keep a message for seven. In ms.
+LONGEST_DELAY: Final = 12 * 3_600_000
+ATTEMPTS_MAX: Final = 8
+# DirectMail's quota day is China's. https://www.alibabacloud.com/help/en/direct-mail/limits
+QUOTA_ZONE_OFFSET: Final = 8 * 3_600_000
+DAY: Final = 24 * 3_600_000
+# Everybody's mails are due when the day begins; they are spread over its first minutes.
+QUOTA_SPREAD: Final = 600_000
+
+
+def delay_after(verdict: Verdict, answer: Answer | None, *, attempt: int, now: int,
+                chance: float) -> int:  # fmt: skip
+    """How long to wait, in ms.
+
+    Args:
+        verdict: of the call that was just made.
+        answer: its answer; a provider's own wish for a delay is honoured as the least.
+        attempt: how many calls were made, from 1.
+        now: ms since 1970.
+        chance: a random number from 0 to 1.
+    """
+    if verdict == "quota":
+        until_tomorrow = DAY - (now + QUOTA_ZONE_OFFSET) % DAY
+        return min(LONGEST_DELAY, until_tomorrow + int(QUOTA_SPREAD * chance))
+    ceiling = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(attempt, 30))
+    wish = answer.retry_after_ms if isinstance(answer, Rejected) else None
+    return min(LONGEST_DELAY, max(int(ceiling * chance), wish or 0, 1_000))

@@ -1,0 +1,93 @@
+"""Settings: read from the environment once, checked, and explained when they are wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.errors import SettingsError
+
+DIRECTMAIL_REGIONS = frozenset(
+    {"cn-hangzhou", "ap-southeast-1", "ap-southeast-2", "us-east-1", "eu-central-1"}
+)
+_ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an operator decides. Each attribute is the variable POSTBUS_<NAME>.
+
+    Attributes:
+        environment: e.g. `production`; part of every mail id, and of the header that comes back.
+        mails_queue: the queue of mails to send.
+        rejected_queue: the queue of messages that could not be taken.
+        dead_queue: the queue of letters that wait for redrive.
+        events_topic: the topic of mail events.
+        smq_endpoint: `https://<account id>.mns.<region>.aliyuncs.com`.
+        directmail_region: where the sender was verified, e.g. `cn-hangzhou`.
+        directmail_endpoint: `https://host`, or empty to go by the region.
+        open_platform_endpoint: the host that authorises uploads, or empty.
+        ca_file: certificates to trust instead of the public ones, or empty.
+        ledger: `sqlite:<path>`.
+        default_sender: the address of mails that name no sender, or empty.
+        allowed_senders: addresses or `@domain`, separated by commas; empty allows all.
+        allowed_recipients: likewise; `*` allows all. Outside production, empty allows nobody.
+        redirect_to: where every mail goes instead, or empty.
+        unknown_grace_seconds: how long evidence of an unknown mail is waited for.
+        threads: how many mails of a batch are sent at once.
+        log_level: `debug`, `info`, `warning` or `error`.
+    """
+
+    environment: str
+    mails_queue: str = ""
+    rejected_queue: str = ""
+    dead_queue: str = ""
+    events_topic: str = ""
+    smq_endpoint: str = ""
+    directmail_region: str = "cn-hangzhou"
+    directmail_endpoint: str = ""
+    open_platform_endpoint: str = ""
+    ca_file: str = ""
+    ledger: str = "sqlite:/tmp/postbus.db"
+    default_sender: str = ""
+    allowed_senders: tuple[str, ...] = ()
+    allowed_recipients: tuple[str, ...] = ()
+    redirect_to: str = ""
+    unknown_grace_seconds: int = 900
+    threads: int = 8
+    log_level: str = "info"
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read the settings from environment variables.
+
+    Raises:
+        SettingsError: names the variable and says what it takes.
+    """
+    names = Settings.__dataclass_fields__
+    given = {name: environment.get(f"POSTBUS_{name.upper()}", "").strip() for name in names}
+    if not _ENVIRONMENT.fullmatch(given["environment"]):
+        raise SettingsError(
+            "POSTBUS_ENVIRONMENT names this environment: 1 to 32 lower-case letters, digits and "
+            f"hyphens; it is {given['environment']!r}"
+        )
+    region = given["directmail_region"] or "cn-hangzhou"
+    if region not in DIRECTMAIL_REGIONS:
+        raise SettingsError(
+            f"POSTBUS_DIRECTMAIL_REGION is {region!r}; DirectMail is in "
+            + ", ".join(sorted(DIRECTMAIL_REGIONS))
+        )
+    values: dict[str, object] = {name: text for name, text in given.items() if text}
+    for name in ("allowed_senders", "allowed_recipients"):
+        values[name] = tuple(part.strip() for part in given[name].split(",") if part.strip())
+    for name in ("unknown_grace_seconds", "threads"):
+        if given[name]:
+            values[name] = _number(name, given[name])
+    return Settings(**values)  # type: ignore[arg-type]  # each by its name, checked above
+
+
+def _number(name: str, text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise SettingsError(f"POSTBUS_{name.upper()} is a whole number from 1; it is {text!r}")
+    return int(text)

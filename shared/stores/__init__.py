@@ -1,0 +1,1 @@
+"""The ledger: what is known about mails. A protocol and its implementations."""

@@ -1,0 +1,1 @@
+"""The envelopes of Function Compute's triggers, peeled without I/O."""
