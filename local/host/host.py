@@ -20,7 +20,13 @@ from pathlib import Path
 from local.account import Account
 from local.activity import Activity
 from local.host.instances.function import Function
-from local.host.instances.invocation import FUNCTION_ERROR, Call, Invocation, refuse
+from local.host.instances.invocation import (
+    FUNCTION_ERROR,
+    SYNCHRONOUS_LIMIT,
+    Call,
+    Invocation,
+    refuse,
+)
 from local.host.instances.launch import Launch
 from local.host.instances.outputs import LogSink, log_to_logger
 from local.host.instances.pool import IDLE_SECONDS, Pool
@@ -84,6 +90,7 @@ class Host:
         self.template = template
         self.account = account
         self._time_scale = time_scale
+        self._own_python = Path(python) == Path(sys.executable)
         self._background: set[asyncio.Task[Invocation]] = set()
         self._functions = {
             spec.name: Function(
@@ -119,9 +126,11 @@ class Host:
     @property
     def unsimulated(self) -> list[str]:
         """What the template says and this host does not do, in sentences."""
+        if not self._own_python:  # the caller has chosen an interpreter, for that reason
+            return list(self.template.unsimulated)
         here = ".".join(platform.python_version_tuple()[:2])
         others = sorted({spec.runtime for spec in self.template.functions} - {f"python{here}"})
-        runtimes = [f"{runtime} is simulated on Python {here}" for runtime in others]
+        runtimes = [f"{runtime} is not simulated: Python {here} runs instead" for runtime in others]
         return [*self.template.unsimulated, *runtimes]
 
     @property
@@ -143,6 +152,8 @@ class Host:
             function: its full name, logical id or module.
             payload: the event.
         """
+        if len(payload) > SYNCHRONOUS_LIMIT:
+            return refuse("EntityTooLarge", SYNCHRONOUS_LIMIT)
         return await self.call(function, Call(payload))
 
     async def call(self, function: str, call: Call) -> Invocation:

@@ -17,8 +17,10 @@ async def together(works: Iterable[Coroutine[Any, Any, object]]) -> None:
     """
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
-        await asyncio.gather(*tasks)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     finally:
         for task in tasks:
-            task.cancel()
+            task.cancel()  # once: a second one would interrupt what the first one tidies up
         await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()

@@ -6,12 +6,12 @@ Importing this module imports the SDK, so only functions that send do.
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import ssl
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from darabonba.core import DaraCore
 from darabonba.runtime import RuntimeOptions
 from Tea.exceptions import TeaException
 
+from shared.cloud.attachment_stream import AttachmentStream
 from shared.cloud.idle import IdleGuard
 from shared.sending.answers import Accepted, Answer, Broken, BrokenKind, Rejected
 from shared.sending.compose import OutgoingMail
@@ -34,6 +35,9 @@ READ_MS = 10_000
 # More than the threads of any instance, so that no connection is thrown away after its use.
 CONNECTIONS = 64
 SERVER_ERRORS = 500
+# What the SDK makes of an error in JSON that has no `Code`: not DirectMail's, but somebody's
+# before it.
+NO_CODE = "None"
 
 _ADDRESS_TYPES = {"random": 0, "sender": 1}
 
@@ -75,11 +79,12 @@ class DirectMail:
 
     Args:
         endpoint: where to.
+        clock: seconds, for the age of idle connections.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, clock: Callable[[], float] = time.time) -> None:
         self._endpoint = endpoint
-        self._guard = IdleGuard(_drop_connections)
+        self._guard = IdleGuard(_drop_connections, clock)
         self._first_call = threading.Lock()
         self._warm = False
         _quieten_the_sdk()
@@ -90,9 +95,10 @@ class DirectMail:
         Args:
             mail: what to send.
             call: whose credentials.
-            timeout: ms until the invocation needs its answer; bounds connecting and each read.
+            timeout: ms until the invocation needs its answer; bounds connecting and waiting for
+                the answer together (with attachments, of each of the SDK's requests).
         """
-        if call.credentials is None:
+        if call.credentials is None or not call.credentials.complete:
             return Broken("credentials", "the function has no role, or its role no credentials")
         self._guard.touch()
         if self._warm:
@@ -100,15 +106,18 @@ class DirectMail:
         # The SDK's cache of sessions has no lock: threads that start together would each open a
         # connection of their own, and lose all but one.
         with self._first_call:
-            answer = self._send(mail, call.credentials, timeout)
-            self._warm = True
-            return answer
+            if not self._warm:
+                answer = self._send(mail, call.credentials, timeout)
+                self._warm = True
+                return answer
+        return self._send(mail, call.credentials, timeout)
 
     def _send(self, mail: OutgoingMail, credentials: Credentials, timeout: int) -> Answer:
         client = self._client(credentials)
+        connect = max(1, min(CONNECT_MS, timeout // 3))
         runtime = RuntimeOptions(
-            connect_timeout=max(1, min(CONNECT_MS, timeout)),
-            read_timeout=max(1, min(READ_MS, timeout)),
+            connect_timeout=connect,
+            read_timeout=max(1, min(READ_MS, timeout - connect)),
             max_idle_conns=CONNECTIONS,
             ca=self._endpoint.ca_file or None,
         )
@@ -119,10 +128,11 @@ class DirectMail:
                 response = client.single_send_mail_with_options(_request(mail), runtime)
         except Exception as error:  # noqa: BLE001  # whatever the SDK raises ends as an answer, never as a lost mail
             return _answer_of(error, begun=client.begun)
-        body = response.body
-        if body is None or not body.env_id:
+        envelope_id = getattr(response.body, "env_id", None)
+        if not envelope_id or not isinstance(envelope_id, str | int):
             return Broken("unparsable", "an answer of 200 without an EnvId")
-        return Accepted(body.env_id, body.request_id)
+        request_id = response.body.request_id
+        return Accepted(str(envelope_id), str(request_id) if request_id else None)
 
     def _client(self, credentials: Credentials) -> _Client:
         scheme, _, host = self._endpoint.url.rpartition("://")
@@ -131,7 +141,7 @@ class DirectMail:
             access_key_secret=credentials.access_key_secret,
             security_token=credentials.security_token or None,
             region_id=self._endpoint.region,
-            endpoint=host or None,
+            endpoint=host.rstrip("/") or None,
             protocol=scheme or "https",
         )
         client = _Client(config)
@@ -149,7 +159,7 @@ def _advance_request(mail: OutgoingMail) -> models.SingleSendMailAdvanceRequest:
     """Every attachment as a stream: the SDK mis-assigns a mix of streams and addresses."""
     attachments = [
         models.SingleSendMailAdvanceRequestAttachments(
-            attachment_name=attachment.name, attachment_url_object=io.BytesIO(attachment.data)
+            attachment_name=attachment.name, attachment_url_object=AttachmentStream(attachment.data)
         )
         for attachment in mail.attachments
     ]
@@ -188,7 +198,7 @@ def _parameters(mail: OutgoingMail) -> dict[str, Any]:
 def _answer_of(error: BaseException, *, begun: bool) -> Answer:
     """What an exception of the SDK says about the mail."""
     code = getattr(error, "code", None)
-    if isinstance(error, TeaException) and code:
+    if isinstance(error, TeaException) and code and code != NO_CODE:
         status = getattr(error, "status_code", None) or getattr(error, "statusCode", None)
         if not begun and (status is None or status >= SERVER_ERRORS):
             return Broken("upload", str(code))
@@ -200,7 +210,7 @@ def _answer_of(error: BaseException, *, begun: bool) -> Answer:
             request_id=getattr(error, "request_id", None),
             retry_after_ms=retry_after if isinstance(retry_after, int) else None,
         )
-    kind = _kind_of(error)
+    kind = "unparsable" if code == NO_CODE else _kind_of(error)
     if not begun and kind != "connect":
         kind = "upload"
     return Broken(kind, type(error).__name__)
@@ -224,7 +234,8 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], BrokenKind], ...] = (
         "reset",
     ),
     ((requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError), "reset"),
-    ((RuntimeError, ValueError), "unparsable"),
+    # The SDK takes whatever JSON comes for an object.
+    ((RuntimeError, ValueError, AttributeError), "unparsable"),
 )
 
 

@@ -7,6 +7,7 @@ connection meanwhile, and a request written into it can get lost. For a send tha
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -26,10 +27,14 @@ class IdleGuard:
         self._drop = drop
         self._clock = clock
         self._last_use = clock()
+        self._lock = threading.Lock()
 
     def touch(self) -> None:
         """Call this before each use."""
-        now = self._clock()
-        if now - self._last_use > TRUSTED_IDLE_SECONDS:
-            self._drop()
-        self._last_use = now
+        # One thread drops, and no other goes on before that: a connection pool that is emptied
+        # while somebody takes a connection out of it fails that request.
+        with self._lock:
+            now = self._clock()
+            if now - self._last_use > TRUSTED_IDLE_SECONDS:
+                self._drop()
+            self._last_use = now

@@ -7,7 +7,8 @@ idle period and must not be shared by threads. A pooled one has none of this.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,13 +45,16 @@ class PooledTransport:
     Args:
         endpoint: `https://…` or `http://…`.
         ca_file: certificates to trust instead of the system's.
+        clock: seconds, for the age of idle connections.
     """
 
-    def __init__(self, endpoint: str, ca_file: str | None = None) -> None:
+    def __init__(
+        self, endpoint: str, ca_file: str | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
         options: dict[str, Any] = {"ca_certs": ca_file} if ca_file else {}
         self._pool = urllib3.PoolManager(maxsize=CONNECTIONS, block=False, retries=False, **options)
         self._endpoint = endpoint.rstrip("/")
-        self._guard = IdleGuard(self._pool.clear)
+        self._guard = IdleGuard(self._pool.clear, clock)
         self.invocation: Invocation | None = None
 
     def is_keep_alive(self) -> bool:
@@ -107,14 +111,17 @@ class Smq:
     Args:
         endpoint: `https://<account id>.mns.<region>.aliyuncs.com`.
         ca_file: certificates to trust instead of the system's.
+        clock: seconds, for the age of idle connections.
     """
 
-    def __init__(self, endpoint: str, ca_file: str | None = None) -> None:
+    def __init__(
+        self, endpoint: str, ca_file: str | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
         if not urlsplit(endpoint).hostname:
             raise ValueError(f"not an endpoint: {endpoint!r}")
         self._credentials = _CurrentCredentials()
         self._client = MNSClient(endpoint, credentials_provider=self._credentials)
-        self._transport = PooledTransport(endpoint, ca_file)
+        self._transport = PooledTransport(endpoint, ca_file, clock)
         self._client.http = self._transport
 
     def use(self, invocation: Invocation) -> None:

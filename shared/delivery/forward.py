@@ -1,7 +1,7 @@
 """An event on its way out: joined to its mail, written down as evidence, published clean.
 
-Published first and remembered afterwards: an event that was published twice has the same id both
-times, one that was never published is lost.
+Being written down never keeps an event from being published: one whose publishing failed comes
+again, and an event that is published twice has the same id both times.
 """
 
 from __future__ import annotations
@@ -25,6 +25,17 @@ from shared.triggers.context import Invocation
 from shared.triggers.events import ArrivedEvent
 
 log = structlog.get_logger("postbus.delivery")
+
+# What an event that is too long for a message goes without, one after the other until it fits:
+# a refused message would come again and again. All of it is text that came from outside.
+OMISSIONS: tuple[dict[str, Any], ...] = (
+    {"raw": {"omitted": "too large"}},
+    {"smtp": Smtp()},
+    {"notify": {}},
+    {"reason": None, "tag": None, "sender": None, "env_id": None, "recipient": None},
+)
+# SMQ's protocol is XML 1.0, which can carry all of JSON but these two, not even escaped.
+NOT_IN_XML = str.maketrans({"\ufffe": r"\ufffe", "\uffff": r"\uffff"})
 
 
 class Publisher(Protocol):
@@ -122,11 +133,7 @@ class Forwarder:
             log.warning("ledger.unavailable", error=str(error), mail_id=mail.mail_id)
 
     def _publish(self, event: MailEvent, *, tag: str) -> None:
-        body = event.to_json()
-        if len(body.encode()) > limits.QUEUE_BODY_MAX:
-            # DirectMail's own text is the only part that can be so long.
-            data = event.data.model_copy(update={"raw": {"omitted": "too large"}})
-            body = event.model_copy(update={"data": data}).to_json()
+        body = _fitting(event)
         properties = {"id": event.id, "type": event.type}
         if event.data.mail_id:
             properties["mail_id"] = event.data.mail_id
@@ -190,6 +197,21 @@ def _attempt(fact: DeliveryFact, mail: MailRecord | None) -> int:
 def _id_of(*parts: Any) -> str:
     text = "\0".join(str(part) for part in parts)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _fitting(event: MailEvent) -> str:
+    """The event's text, without as many of its longest parts as do not fit into a message."""
+    text = _text(event)
+    for omitted in OMISSIONS:
+        if len(text.encode()) <= limits.QUEUE_BODY_MAX:
+            break
+        event = event.model_copy(update={"data": event.data.model_copy(update=omitted)})
+        text = _text(event)
+    return text
+
+
+def _text(event: MailEvent) -> str:
+    return event.to_json().translate(NOT_IN_XML)
 
 
 def states(counts: Mapping[str, int]) -> Iterable[str]:

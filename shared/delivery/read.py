@@ -9,6 +9,7 @@ without an offset.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -19,6 +20,7 @@ from shared.sending.identity import NOTIFY_NAME, MailToken, read_message_id, rea
 from shared.times import rfc3339
 from shared.triggers.events import ArrivedEvent
 from shared.triggers.json_bytes import NotJson, read_json
+from shared.triggers.queue import fingerprint
 
 SOURCES = frozenset({"acs:dm", "acs.dm"})
 SUCCEEDED = "dm:Deliver:Succeed"
@@ -54,16 +56,24 @@ def read_event(arrived: ArrivedEvent) -> DeliveryFact | Unrecognised:
     if document is None:
         text = arrived.raw.decode("utf-8", "replace")
         return Unrecognised(arrived.id, arrived.broken or "not an object", text)
-    event_id = f"{document.get('source')}/{document.get('id') or arrived.id}"
-    kind, data = document.get("type"), document.get("data")
+    event_id = _event_id(document)
+    kind, source, data = document.get("type"), document.get("source"), document.get("data")
     state = TYPES.get(kind.strip()) if isinstance(kind, str) else None
     if state is None:
         return Unrecognised(event_id, f"type {kind!r:.80}", document)
-    if document.get("source") not in SOURCES:
-        return Unrecognised(event_id, f"source {document.get('source')!r:.80}", document)
+    if not isinstance(source, str) or source not in SOURCES:
+        return Unrecognised(event_id, f"source {source!r:.80}", document)
     if not isinstance(data, dict):
         return Unrecognised(event_id, "no data object", document)
     return _fact(event_id, state, data, document)
+
+
+def _event_id(document: Mapping[str, Any]) -> str:
+    """Source and id; without an id a fingerprint, lest two such events look like one's repeat."""
+    given = document.get("id")
+    if isinstance(given, str) and given:
+        return f"{document.get('source')}/{given}"
+    return fingerprint(json.dumps(document, sort_keys=True).encode())
 
 
 def _fact(

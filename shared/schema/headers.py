@@ -136,6 +136,8 @@ def _check_header(name: str, value: str) -> None:
         raise refuse("message-id", "must have the form <unique@example.com>")
     if lower == "list-unsubscribe-post" and value != _ONE_CLICK:
         raise refuse("one-click", f"must be {_ONE_CLICK} (RFC 8058)", limit=_ONE_CLICK)
+    if not value.isascii():
+        raise refuse("header-value", "must be ASCII: a header holds nothing else (RFC 5322)")
 
 
 def _check_notify(name: str, value: str) -> None:

@@ -61,6 +61,7 @@ VERDICT_OF_CODE: dict[str, Verdict] = {
     "IncompleteSignature": "misconfigured",
     "Signature": "misconfigured",
     "InvalidTimeStamp.Expired": "misconfigured",  # the clock is off
+    "InvalidTimeStamp.Format": "misconfigured",
     "InvalidSecurityToken.Expired": "misconfigured",
     "InvalidSecurityToken.Malformed": "misconfigured",
     "MissingSecurityToken": "misconfigured",

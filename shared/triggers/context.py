@@ -25,6 +25,11 @@ class Credentials:
     access_key_secret: str
     security_token: str = ""
 
+    @property
+    def complete(self) -> bool:
+        """Whether a request can be signed with them."""
+        return bool(self.access_key_id and self.access_key_secret)
+
     def __repr__(self) -> str:
         return f"Credentials({self.access_key_id[:8]}…)"
 

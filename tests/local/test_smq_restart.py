@@ -94,7 +94,7 @@ def test_all_definitions_and_messages_survive_a_restart(
     assert second.queue("work").attributes == attributes
     assert second.subscription("t", "s") == subscription
     assert [each.body for each in second.published("t")] == ["x"]
-    assert second.depth("work").visible == 1
+    assert second.depth("work").delayed == 1
     second.publish("t", "y")
     assert [each.sequence for each in second.published("t")] == [1, 2]
     second.close()

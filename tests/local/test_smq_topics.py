@@ -113,6 +113,17 @@ def test_a_publication_carries_its_properties_and_wakes_a_waiter(broker: Broker)
     asyncio.run(run())
 
 
+def test_a_queues_own_delay_holds_for_publications(broker: Broker, clock: Clock) -> None:
+    """A push is a send without a delay of its own."""
+    broker.ensure_topic("t")
+    broker.ensure_queue("slow", QueueAttributes(delay_seconds=5))
+    broker.ensure_subscription("t", "s", queue="slow")
+    broker.publish("t", "x")
+    assert receive(broker, "slow") == []
+    clock.now += 5
+    assert len(receive(broker, "slow")) == 1
+
+
 def test_a_subscription_to_a_missing_queue_is_reported(broker: Broker, activity: Activity) -> None:
     """The others get the message; the loss is told."""
     broker.ensure_topic("t")

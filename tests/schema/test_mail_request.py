@@ -25,7 +25,7 @@ def test_every_field_is_taken_as_it_was_given() -> None:
             "Message-ID": FULL["headers"]["message-id"],
             "List-Unsubscribe": FULL["headers"]["LIST-UNSUBSCRIBE"],
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-            "x-user-Campaign": "Grüße",
+            "x-user-Campaign": "autumn",
         },
         "expires_at": datetime(2026, 11, 22, 16, 0, tzinfo=timezone.utc),
         "send_at": datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc),

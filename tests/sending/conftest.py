@@ -310,10 +310,15 @@ class World:
         ]
         self.consumer.settle_all(messages, self.clock.invocation(timeout))
 
-    def run(self, *, limit: int = 200) -> None:
-        """Let time pass until the mail queue is empty; a batch that fails comes again."""
-        for _ in range(limit):
-            if not self.queues.mails:
+    def run(self, *, at_most: int | None = None, limit: int = 200) -> None:
+        """Let time pass until the mail queue is empty; a batch that fails comes again.
+
+        Args:
+            at_most: stop after so many deliveries.
+            limit: fail after so many.
+        """
+        for number in range(limit):
+            if not self.queues.mails or number == at_most:
                 return
             self.queues.mails.sort(key=lambda message: message[0])
             due, identity, body = self.queues.mails.pop(0)

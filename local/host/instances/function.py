@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from local.account import Account
 from local.activity import Activity
@@ -13,7 +14,6 @@ from local.host.instances.instance import Instance
 from local.host.instances.invocation import (
     FUNCTION_ERROR,
     OK,
-    SYNCHRONOUS_LIMIT,
     Call,
     Invocation,
     new_request_id,
@@ -50,7 +50,7 @@ class Function:
         self,
         launch: Launch,
         *,
-        pool: Callable[[Callable[[], Awaitable[Instance]]], Pool],
+        pool: Callable[[Callable[[], Coroutine[Any, Any, Instance]]], Pool],
         account: Account,
         activity: Activity,
         log: LogSink,
@@ -64,8 +64,6 @@ class Function:
 
     async def run(self, call: Call) -> Invocation:
         """Run the handler once and give the outcome, whatever it is."""
-        if len(call.payload) > SYNCHRONOUS_LIMIT:
-            return refuse("EntityTooLarge", SYNCHRONOUS_LIMIT, call.request_id)
         try:
             instance = await self._pool.acquire(call.wait_seconds)
         except BusyError:
@@ -128,7 +126,7 @@ class Function:
         return None
 
     async def close(self) -> None:
-        """End its idle instances."""
+        """End its instances."""
         await self._pool.close()
 
 

@@ -33,7 +33,7 @@ MAXIMUM_AGE_SECONDS = 30 * 3600.0
 
 # After these the instance goes on; any other outcome is its last.
 _HARMLESS = ("ok", "error")
-_REPOSITORY = Path(__file__).resolve().parents[2]
+_REPOSITORY = Path(__file__).resolve().parents[3]
 _EXITED = "Process exited unexpectedly before completing request"
 _FAILED = "Unhandled function error"
 
@@ -50,6 +50,7 @@ class Instance:
         self._transport: asyncio.SubprocessTransport | None = None
         self._started = time.monotonic()
         self._unusable = False
+        self._stopping: asyncio.Future[None] | None = None
 
     @classmethod
     async def start(cls, launch: Launch, key: AccessKey, sink: LogSink) -> Instance:
@@ -60,34 +61,32 @@ class Instance:
             TimeoutError: it took longer than `START_SECONDS`.
         """
         instance = cls(launch, Output(launch.spec.name, sink))
-        loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         try:
-            instance._transport, _ = await loop.subprocess_exec(
-                lambda: instance._process,
-                *(
-                    str(launch.python),
-                    "-m",
-                    "local.host.worker",
-                    str(theirs.fileno()),
-                    str(os.getpid()),
-                ),
-                cwd=_REPOSITORY,
-                env=launch.environment(instance.id, key),
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # its own process group: ended as a whole, deaf to Ctrl-C
-                stdin=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-        finally:
+            await instance._spawn(theirs, key)
             theirs.close()
-        await loop.create_unix_connection(lambda: instance._channel, sock=ours)
-        try:
+            loop = asyncio.get_running_loop()
+            await loop.create_unix_connection(lambda: instance._channel, sock=ours)
             await instance._channel.ask(launch.settings(key), b"", START_SECONDS)
         except BaseException:
+            ours.close()
+            theirs.close()
             await instance.stop()
             raise
         return instance
+
+    async def _spawn(self, theirs: socket.socket, key: AccessKey) -> None:
+        self._transport, _ = await asyncio.get_running_loop().subprocess_exec(
+            lambda: self._process,
+            str(self._launch.python),
+            *("-m", "local.host.worker", str(theirs.fileno()), str(os.getpid())),
+            cwd=_REPOSITORY,
+            env=self._launch.environment(self.id, key),
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,  # its own process group: ended as a whole, deaf to Ctrl-C
+            stdin=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.STDOUT,
+        )
 
     @property
     def usable(self) -> bool:
@@ -136,8 +135,16 @@ class Instance:
         self.output.say(f"FC {hook} End RequestId: {request_id}{failed}")
 
     async def stop(self) -> None:
-        """End the worker and what it started: SIGTERM, and SIGKILL if that is not enough."""
+        """End the worker and what it started: SIGTERM, and SIGKILL if that is not enough.
+
+        However often it is called and cancelled, it is done once and to the end.
+        """
         self._unusable = True
+        if self._stopping is None:
+            self._stopping = asyncio.ensure_future(self._end_process())
+        await asyncio.shield(self._stopping)
+
+    async def _end_process(self) -> None:
         if self._transport is None:
             return
         group = self._transport.get_pid()

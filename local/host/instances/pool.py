@@ -8,7 +8,8 @@ https://help.aliyun.com/document_detail/2513552.html
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from local.host.instances.instance import Instance
 
@@ -30,7 +31,7 @@ class Pool:
 
     def __init__(
         self,
-        start: Callable[[], Awaitable[Instance]],
+        start: Callable[[], Coroutine[Any, Any, Instance]],
         *,
         limit: int,
         idle_seconds: float = IDLE_SECONDS,
@@ -38,6 +39,8 @@ class Pool:
         self._start = start
         self._idle_seconds = idle_seconds
         self._places = asyncio.Semaphore(limit)
+        self._starting: set[asyncio.Task[Instance]] = set()
+        self._living: set[Instance] = set()
         self._idle: dict[Instance, asyncio.TimerHandle] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -56,7 +59,7 @@ class Pool:
         except asyncio.TimeoutError:
             raise BusyError from None
         try:
-            return self._take() or await self._start()
+            return self._take() or await self._new()
         except BaseException:
             self._places.release()
             raise
@@ -71,12 +74,33 @@ class Pool:
         self._places.release()
 
     async def close(self) -> None:
-        """End the idle instances, and wait for those that are ending."""
-        while self._idle:
-            instance, timer = self._idle.popitem()
+        """End all instances, those at work too: their callers are told that the process ended.
+
+        Who still waits for an instance to start is cancelled.
+        """
+        for task in self._starting:
+            task.cancel()
+        await asyncio.gather(*self._starting, return_exceptions=True)
+        for timer in self._idle.values():
             timer.cancel()
+        self._idle.clear()
+        for instance in list(self._living):
             self._end(instance)
         await asyncio.gather(*self._ending)
+
+    async def _new(self) -> Instance:
+        task = asyncio.ensure_future(self._start())
+        self._starting.add(task)
+        try:
+            instance = await task
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait([task])
+            raise
+        finally:
+            self._starting.discard(task)
+        self._living.add(instance)
+        return instance
 
     def _take(self) -> Instance | None:
         """The instance that was used last and still lives: the others may then grow old."""
@@ -93,6 +117,7 @@ class Pool:
             self._end(instance)
 
     def _end(self, instance: Instance) -> None:
+        self._living.discard(instance)
         task = asyncio.ensure_future(instance.stop())
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)

@@ -63,14 +63,18 @@ class Properties:
                 return word
         raise TemplateError(self.where(key), f"{value!r} is none of {', '.join(allowed)}")
 
-    def integer(self, key: str, default: int | None = None) -> int:
-        """A whole number; ROS takes digits in a text as well."""
+    def integer(
+        self, key: str, default: int | None = None, within: tuple[int, int] | None = None
+    ) -> int:
+        """A whole number, in a range if one is given; ROS takes digits in a text as well."""
         value = self.raw(key, default)
-        if type(value) is int:
-            return value
         if isinstance(value, str) and value.isascii() and value.isdigit():
-            return int(value)
-        raise TemplateError(self.where(key), f"{value!r} is not a whole number")
+            value = int(value)
+        if type(value) is not int:
+            raise TemplateError(self.where(key), f"{value!r} is not a whole number")
+        if within is not None and not within[0] <= value <= within[1]:
+            raise TemplateError(self.where(key), f"{value} is not from {within[0]} to {within[1]}")
+        return value
 
     def flag(self, key: str, *, default: bool) -> bool:
         """True or false; ROS takes the words in a text as well."""

@@ -16,7 +16,8 @@ from local.twins.eventbridge import Rule, Target
 from local.twins.smq.model import QueueAttributes
 
 _TARGETS: tuple[Literal["acs.mns.queue"]] = ("acs.mns.queue",)
-# Function Compute's API has 3 s where nothing is said. https://help.aliyun.com/document_detail/2513552.html
+# Function Compute's API has 3 s where nothing is said; limits:
+# https://www.alibabacloud.com/help/en/functioncompute/fc/product-overview/limits-of-usage
 _DEFAULT_TIMEOUT = 3
 _RUNTIMES = ("python3.10", "python3.12")
 
@@ -34,8 +35,8 @@ def read_function(logical_id: str, properties: Properties) -> FunctionSpec:
         name=properties.text("FunctionName"),
         handler=properties.text("Handler"),
         runtime=runtime,
-        timeout_seconds=properties.integer("Timeout", _DEFAULT_TIMEOUT),
-        memory_mb=properties.integer("MemorySize", 512),
+        timeout_seconds=properties.integer("Timeout", _DEFAULT_TIMEOUT, within=(1, 86_400)),
+        memory_mb=properties.integer("MemorySize", 512, within=(128, 32_768)),
         environment=_environment(properties),
         initializer=_initializer(properties.section("InstanceLifecycleConfig")),
         role=role.rpartition("/")[2] or None,
@@ -56,7 +57,9 @@ def _initializer(hooks: Properties) -> Initializer | None:
     if not hooks.has("Initializer"):
         return None
     hook = hooks.section("Initializer")
-    return Initializer(hook.text("Handler"), hook.integer("Timeout", _DEFAULT_TIMEOUT))
+    return Initializer(
+        hook.text("Handler"), hook.integer("Timeout", _DEFAULT_TIMEOUT, within=(1, 300))
+    )
 
 
 def queue_of(arn: str, path: str) -> str:

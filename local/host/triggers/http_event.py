@@ -82,7 +82,7 @@ def http_event(request: HttpRequest, site: Site, request_id: str, moment: dateti
             "timeEpoch": str(int(moment.timestamp() * 1000)),
         },
     }
-    return json.dumps(document).encode()
+    return json.dumps(document, ensure_ascii=False).encode()
 
 
 def _forwarded(headers: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Keeps the messages of a batch invisible for as long as the batch is being worked on.
+"""Keeps the messages of a batch invisible from their receipt until the batch is settled.
 
 Each is extended well before its visibility ends, with the new receipt handle that SMQ gives for
 it. A host that is killed stops extending, and the messages come back by themselves.
@@ -23,11 +23,15 @@ _LOGGER = logging.getLogger("postbus.host")
 class Lease:
     """The receipt handles of one batch, kept good by `extended()`."""
 
-    def __init__(self, broker: Broker, queue: str, batch: Sequence[Message], seconds: int) -> None:
+    def __init__(self, broker: Broker, queue: str, seconds: int) -> None:
         self._broker = broker
         self._queue = queue
         self._seconds = seconds
-        self._handles = {message.id: message.receipt_handle for message in batch}
+        self._handles: dict[str, str] = {}
+
+    def add(self, messages: Sequence[Message]) -> None:
+        """Take messages just received into the lease."""
+        self._handles.update({message.id: message.receipt_handle for message in messages})
 
     @contextlib.asynccontextmanager
     async def extended(self) -> AsyncIterator[None]:
@@ -37,8 +41,7 @@ class Lease:
             yield
         finally:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait([task])
 
     def delete(self) -> None:
         """Delete the batch; a message that has come back meanwhile stays, and comes again."""

@@ -83,44 +83,46 @@ class Stream:
 
     async def _work(self) -> None:
         while not self.blocked:
-            # One collects at a time: batches get full, and no two half-full ones are made of one.
-            async with self._collecting:
-                batch = await self._collect()
-            if batch and not self.blocked:
-                await self._settle(batch)
+            lease = Lease(self._broker, self.trigger.queue, self._options.lease_seconds)
+            async with lease.extended():
+                # One collects at a time, so that batches get full.
+                async with self._collecting:
+                    batch = await self._collect(lease)
+                if batch and not self.blocked:
+                    await self._settle(batch, lease)
 
-    async def _collect(self) -> list[Message]:
+    async def _collect(self, lease: Lease) -> list[Message]:
         """A batch: full, or what came within the window after the first message."""
         wanted = self.trigger.batch_count if self.trigger.streaming else 1
-        batch = await self._receive(wanted, _POLL_SECONDS)
+        batch = await self._receive(wanted, _POLL_SECONDS, lease)
         end = time.monotonic() + self.trigger.batch_seconds * self._options.time_scale
         while batch and len(batch) < wanted and _size(batch) < _BATCH_BYTES:
             left = end - time.monotonic()
             if left <= 0:
                 break
-            batch += await self._receive(wanted - len(batch), left)
+            batch += await self._receive(wanted - len(batch), left, lease)
         return batch
 
-    async def _receive(self, wanted: int, wait_seconds: float) -> list[Message]:
-        return await self._broker.receive(
+    async def _receive(self, wanted: int, wait_seconds: float, lease: Lease) -> list[Message]:
+        messages = await self._broker.receive(
             self.trigger.queue,
             count=min(wanted, _RECEIVE_LIMIT),
             wait_seconds=wait_seconds,
             visibility_seconds=self._options.lease_seconds,
         )
+        lease.add(messages)
+        return messages
 
-    async def _settle(self, batch: list[Message]) -> None:
+    async def _settle(self, batch: list[Message], lease: Lease) -> None:
         """Push a batch until it is done or given up."""
-        lease = Lease(self._broker, self.trigger.queue, batch, self._options.lease_seconds)
         event = envelope(self.trigger, batch, self._options.origin, time.time())
-        async with lease.extended():
-            if await self._pushed(event, len(batch)):
-                lease.delete()
-            elif self.trigger.tolerate_errors:
-                self._give_up(batch)
-                lease.delete()
-            else:
-                self._block()
+        if await self._pushed(event, len(batch)):
+            lease.delete()
+        elif self.trigger.tolerate_errors:
+            self._give_up(batch)
+            lease.delete()
+        else:
+            self._block()
 
     async def _pushed(self, event: bytes, messages: int) -> bool:
         """Push, with the trigger's repeats; the event stays the same to the byte."""

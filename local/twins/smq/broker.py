@@ -16,7 +16,7 @@ from local.activity import Activity
 from local.twins.smq import limits
 from local.twins.smq.database import Database
 from local.twins.smq.errors import invalid_argument, refusal
-from local.twins.smq.messages import Draft, new_id
+from local.twins.smq.messages import new_id
 from local.twins.smq.model import (
     Message,
     Property,
@@ -179,27 +179,20 @@ class Broker(QueueEngine):
         )
         with self._database.transaction():
             self._topics.record(found, message)
-            reached = self._fan_out(found, message, system_properties)
-        for queue in reached:
-            self._room.ring(queue)
+            self._fan_out(found, message, system_properties)
         self._activity.record("smq.published", topic=topic, message_id=message.id, tag=tag)
         return SentMessage(message.id, body_md5(body))
 
     def _fan_out(
         self, topic: Topic, message: PublishedMessage, system_properties: Sequence[Property]
-    ) -> list[str]:
-        reached = []
+    ) -> None:
         for subscription in self._topics.subscriptions(topic):
-            queue = self._queues.find(subscription.queue)
             if subscription.filter_tag not in {None, message.tag}:
                 continue
+            queue = self._queues.find(subscription.queue)
             if queue is None:
-                self._activity.record(
-                    "smq.undelivered",
-                    topic=topic.name,
-                    message_id=message.id,
-                    to=subscription.queue,
-                )
+                lost = {"topic": topic.name, "message_id": message.id, "to": subscription.queue}
+                self._activity.record("smq.undelivered", **lost)
                 continue
             notification = Notification(
                 account=ACCOUNT_ID,
@@ -210,17 +203,14 @@ class Broker(QueueEngine):
                 tag=message.tag,
                 at_ms=message.at_ms,
             )
-            retention = queue.attributes.message_retention_seconds * 1000
-            draft = Draft(
-                body=notification.render(subscription.content_format),
-                enqueued_at_ms=message.at_ms,
-                expires_at_ms=message.at_ms + retention,
-                properties=message.properties,
-                system_properties=system_properties,
+            self._add(
+                queue,
+                notification.render(subscription.content_format),
+                queue.attributes.delay_seconds,
+                limits.DEFAULT_PRIORITY,
+                message.properties,
+                system_properties,
             )
-            self._messages.add(queue.id, draft)
-            reached.append(queue.name)
-        return reached
 
     def published(self, topic: str, *, after: int = 0, limit: int = 100) -> list[PublishedMessage]:
         """What was published on a topic, oldest first; the latest 10,000 are kept.

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from local.twins.smq.errors import invalid_argument, out_of_range, refusal
 from local.twins.smq.model import Property, QueueAttributes, TopicAttributes
-from local.twins.smq.wire import UNPRINTABLE
+from local.twins.smq.wire import carries
 
 BATCH = 16
 BATCH_BYTES = 65_536
@@ -102,7 +102,7 @@ def check_properties(properties: Sequence[Property]) -> None:
 
 def refuse_unprintable(element: str, text: str) -> None:
     """Refuse characters that XML 1.0 cannot carry."""
-    if UNPRINTABLE.search(text):
+    if not carries(text):
         raise invalid_argument(f"{element} holds a character that XML 1.0 cannot carry.")
 
 

@@ -55,10 +55,10 @@ class QueueEngine:
         """Create the queue, or give the one there is these attributes; its messages stay."""
         limits.check_name("queue", name)
         limits.check_queue(name, attributes)
-        now = self._now()
-        if self._queues.find(name) is None:
+        queue, now = self._queues.find(name), self._now()
+        if queue is None:
             self._queues.create(name, attributes, now)
-        else:
+        elif queue.attributes != attributes:
             self._queues.change(name, attributes, now)
 
     def delete_queue(self, name: str) -> None:
@@ -103,23 +103,36 @@ class QueueEngine:
         limits.check_range("Priority", priority, limits.PRIORITY)
         limits.check_properties(properties)
         limits.check_properties(system_properties)
+        identifier, handle = self._add(target, body, delay, priority, properties, system_properties)
+        self._activity.record("smq.sent", queue=queue, message_id=identifier, bytes=size)
+        return SentMessage(identifier, body_md5(body), handle)
+
+    def _add(  # noqa: PLR0913, PLR0917  # the parameters of SendMessage
+        self,
+        queue: Queue,
+        body: str,
+        delay_seconds: int,
+        priority: int,
+        properties: Sequence[Property],
+        system_properties: Sequence[Property],
+    ) -> tuple[str, str | None]:
+        """Add a checked message and wake who waits, which happens after a running transaction."""
         now = self._now()
         draft = Draft(
             body=body,
             enqueued_at_ms=now,
-            expires_at_ms=now + attributes.message_retention_seconds * 1000,
-            due_at_ms=now + int(delay * 1000) if delay else None,
+            expires_at_ms=now + queue.attributes.message_retention_seconds * 1000,
+            due_at_ms=now + delay_seconds * 1000 if delay_seconds else None,
             priority=priority,
             properties=properties,
             system_properties=system_properties,
         )
-        identifier, handle = self._messages.add(target.id, draft)
-        if delay:
-            self._room.due_in(delay)
+        added = self._messages.add(queue.id, draft)
+        if delay_seconds:
+            self._room.due_in(delay_seconds)
         else:
-            self._room.ring(queue)
-        self._activity.record("smq.sent", queue=queue, message_id=identifier, bytes=size)
-        return SentMessage(identifier, body_md5(body), handle)
+            self._room.ring(queue.name)
+        return added
 
     async def receive(
         self,

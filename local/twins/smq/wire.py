@@ -6,7 +6,6 @@ and text is UTF-8 whatever the declaration says.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +17,8 @@ NAMESPACE = "http://mns.aliyuncs.com/doc/v1/"
 # Several samples of the documentation leave the last slash out.
 _NAMESPACES = (NAMESPACE, NAMESPACE.rstrip("/"))
 # XML 1.0 has no way at all to carry these.
-UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r")
+_NO_CHARACTERS = ("\ufffe".encode(), "\uffff".encode())
 _DEEPEST = 6
 
 # Names with what is in them: a mapping or a list of pairs become elements, all else is text.
@@ -127,6 +127,16 @@ def escape(text: str) -> str:
     return text
 
 
+def carries(text: str) -> bool:
+    """Whether XML can carry the text; asked of every body, so it works on bytes."""
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    plain = len(data.translate(None, _CONTROLS)) == len(data)
+    return plain and not any(each in data for each in _NO_CHARACTERS)
+
+
 def printable(text: str) -> str:
     """Text in which whatever XML cannot carry is replaced, for messages about odd input."""
-    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+    return "".join(each if carries(each) else "\N{REPLACEMENT CHARACTER}" for each in text)

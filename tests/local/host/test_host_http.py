@@ -275,6 +275,17 @@ def test_a_body_over_32_mb_is_refused_before_it_is_all_there(serve: Serve) -> No
     assert sent <= 34
 
 
+def test_a_large_binary_body_passes_whole(serve: Serve) -> None:
+    """The limit counts the body, not the larger event that it makes."""
+    body = bytes(range(256)) * 4096 * 25
+
+    async def ask(client: httpx.AsyncClient) -> httpx.Response:
+        headers = {"content-type": "application/octet-stream"}
+        return await client.post("/v1/x", content=body, headers=headers)
+
+    assert base64.b64decode(serve(ask).json()["body"]) == body
+
+
 @pytest.mark.parametrize(
     ("url", "headers"),
     [("/v1/" + "x" * 4096, {}), ("/healthz?q=" + "x" * 4096, {}), ("/healthz", {"x": "y" * 8192})],

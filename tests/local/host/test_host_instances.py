@@ -20,6 +20,7 @@ import pytest
 from local.host.host import HostError
 from local.host.instances.invocation import Call, Invocation
 from local.host.instances.pool import BusyError, Pool
+from local.host.model import Initializer
 from tests.local.host.conftest import HANDLERS, Play, Stage, function, template
 
 REPOSITORY = Path(__file__).parents[3]
@@ -193,17 +194,34 @@ def test_invocations_are_recorded(play: Play) -> None:
 
 
 def test_closing_the_host_ends_its_workers(play: Play) -> None:
-    """Idle ones at once, busy ones too."""
+    """Idle ones, and busy ones, whose callers learn that the process ended."""
 
     async def scene(stage: Stage) -> list[int]:
         busy = asyncio.ensure_future(stage.host.invoke("basic", b"30"))
-        first = await stage.host.invoke("basic", b"0")
-        busy.cancel()
-        await asyncio.wait([busy])
-        return list(_pids([first]))
+        await asyncio.sleep(0)  # it takes the first place
+        idle = await stage.host.invoke("basic", b"0")
+        await stage.until(lambda: len(stage.happened("function.started")) == 2)
+        await asyncio.sleep(0.1)
+        await stage.host.close()
+        assert b"Process exited unexpectedly" in (await busy).body
+        return list(_pids([idle]))
 
     for pid in play(scene, template(function("basic.who")), instances=2):
-        assert not Path(f"/proc/{pid}").exists()
+        assert not _exists(pid)
+
+
+def test_closing_while_an_instance_starts_leaves_nothing(play: Play) -> None:
+    """Who waits for it is cancelled; its process ends."""
+
+    async def scene(stage: Stage) -> bool:
+        call = asyncio.ensure_future(stage.host.invoke("failing", b"wrong"))
+        await stage.until(lambda: stage.happened("function.started"))
+        await stage.host.close()
+        await asyncio.wait([call])
+        return call.cancelled()
+
+    hook = Initializer("failing.initialize_slowly", 60)
+    assert play(scene, template(function("failing.handler", initializer=hook)))
 
 
 @asynccontextmanager

@@ -276,6 +276,20 @@ def test_messages_stay_invisible_while_a_slow_push_runs(play: Play, record: Reco
     assert record.bodies == [["slow"]]
 
 
+def test_messages_stay_invisible_while_a_batch_gathers(play: Play, record: Record) -> None:
+    """A window that is longer than the lease hands nothing out twice."""
+    spec = record.recorder()
+
+    async def scene(stage: Stage) -> None:
+        stage.broker.send("work", "early")
+        async with running(stage):
+            await stage.until(lambda: total(stage) == 0)
+
+    trigger = stream(spec, batch_seconds=3)
+    play(scene, template(spec, triggers=(trigger,)), lease_seconds=1)
+    assert record.bodies == [["early"]]
+
+
 def test_a_push_under_way_at_the_end_is_not_deleted(play: Play, record: Record) -> None:
     """It comes back by its visibility, to the next host."""
     slow = record.recorder("recording.record_slowly", PAUSE="30")
