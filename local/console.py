@@ -67,7 +67,7 @@ def create_app(stack: Stack) -> Starlette:
 
     async def queue_messages(request: Request) -> Response:
         try:
-            found = stack.broker.peek(request.path_params["queue"], PAGE)
+            found = stack.broker.look(request.path_params["queue"], PAGE)
         except SmqError as error:
             return JSONResponse({"error": error.message}, error.status)
         return JSONResponse(

@@ -12,21 +12,14 @@ from __future__ import annotations
 import asyncio
 import platform
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from local.account import Account
 from local.activity import Activity
 from local.host.instances.function import Function
-from local.host.instances.invocation import (
-    FUNCTION_ERROR,
-    SYNCHRONOUS_LIMIT,
-    Call,
-    Invocation,
-    refuse,
-)
+from local.host.instances.invocation import SYNCHRONOUS_LIMIT, Call, Invocation, refuse
 from local.host.instances.launch import Launch
 from local.host.instances.outputs import LogSink, log_to_logger
 from local.host.instances.pool import IDLE_SECONDS, Pool
@@ -40,7 +33,8 @@ from local.host.model import (
 )
 from local.host.tasks import together
 from local.host.triggers.envelopes import Origin
-from local.host.triggers.retries import ASYNCHRONOUS_PAUSES, push_pauses
+from local.host.triggers.repeater import Repeater
+from local.host.triggers.retries import push_pauses
 from local.host.triggers.streams import Stream, StreamOptions
 from local.host.triggers.timers import run_timer
 from local.twins.smq.broker import Broker
@@ -89,9 +83,8 @@ class Host:
     ) -> None:
         self.template = template
         self.account = account
-        self._time_scale = time_scale
         self._own_python = Path(python) == Path(sys.executable)
-        self._background: set[asyncio.Task[Invocation]] = set()
+        self._repeater = Repeater(self.call, time_scale)
         self._functions = {
             spec.name: Function(
                 Launch(
@@ -164,13 +157,8 @@ class Host:
         return await self._functions[spec.name].run(call)
 
     def call_later(self, function: str, call: Call) -> None:
-        """Run a function in the background; one that fails is run again, up to three times.
-
-        https://www.alibabacloud.com/help/en/functioncompute/fc/error-handling-1-1
-        """
-        task = asyncio.ensure_future(self._repeat(function, call, ASYNCHRONOUS_PAUSES))
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        """Run a function in the background; one that fails is run again, up to three times."""
+        self._repeater.run_later(function, call)
 
     async def deliver_event(self, function: str, event_json: str) -> Invocation:
         """Push one event of the bus to a function, with its trigger's repeats; then drop it."""
@@ -181,17 +169,7 @@ class Host:
             if isinstance(trigger, EventBridgeTrigger) and spec and trigger.function == spec.name
         ]
         call = Call(event_json.encode(), trigger="eventbridge")
-        return await self._repeat(function, call, push_pauses(retry[0] if retry else None))
-
-    async def _repeat(self, function: str, call: Call, pauses: Iterable[float]) -> Invocation:
-        call = replace(call, wait_seconds=None)
-        invocation = await self.call(function, call)
-        for count, pause in enumerate(pauses, 1):
-            if invocation.error_type != FUNCTION_ERROR:
-                break
-            await asyncio.sleep(pause * self._time_scale)
-            invocation = await self.call(function, replace(call, retry_count=count))
-        return invocation
+        return await self._repeater.run(function, call, push_pauses(retry[0] if retry else None))
 
     async def _push(self, function: str, event: bytes, messages: int) -> Invocation:
         call = Call(event, trigger="queue", messages=messages, wait_seconds=None)
@@ -223,7 +201,5 @@ class Host:
 
     async def close(self) -> None:
         """End everything; what is under way ends without an outcome."""
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._repeater.close()
         await asyncio.gather(*(function.close() for function in self._functions.values()))

@@ -86,7 +86,7 @@ class DirectMail:
         self._endpoint = endpoint
         self._guard = IdleGuard(_drop_connections, clock)
         self._first_call = threading.Lock()
-        self._warm = False
+        self._warm = threading.Event()
         _quieten_the_sdk()
 
     def send(self, mail: OutgoingMail, call: Invocation, timeout: int) -> Answer:
@@ -101,14 +101,14 @@ class DirectMail:
         if call.credentials is None or not call.credentials.complete:
             return Broken("credentials", "the function has no role, or its role no credentials")
         self._guard.touch()
-        if self._warm:
+        if self._warm.is_set():
             return self._send(mail, call.credentials, timeout)
         # The SDK's cache of sessions has no lock: threads that start together would each open a
         # connection of their own, and lose all but one.
         with self._first_call:
-            if not self._warm:
+            if not self._warm.is_set():
                 answer = self._send(mail, call.credentials, timeout)
-                self._warm = True
+                self._warm.set()
                 return answer
         return self._send(mail, call.credentials, timeout)
 

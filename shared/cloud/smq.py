@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import urllib3
 from mns.message_property import MessagePropertyValue
 from mns.mns_client import MNSClient
-from mns.mns_exception import MNSExceptionBase, MNSServerException
+from mns.mns_exception import MNSServerException
 from mns.mns_http import RequestInternal, ResponseInternal
 from mns.mns_request import (
     PublishMessageRequest,
@@ -74,12 +74,13 @@ class PooledTransport:
             timeout=self._timeout(),
             redirect=False,
         )
-        return ResponseInternal(answer.status, dict(answer.headers), answer.data.decode())
+        text = answer.data.decode("utf-8", "replace")  # a proxy's error page may be anything
+        return ResponseInternal(answer.status, dict(answer.headers), text)
 
     def _timeout(self) -> urllib3.Timeout:
         left = self.invocation.remaining() / 1000 if self.invocation else READ_SECONDS
         total = max(0.1, min(CONNECT_SECONDS + READ_SECONDS, left))
-        return urllib3.Timeout(connect=min(CONNECT_SECONDS, total), read=min(READ_SECONDS, total))
+        return urllib3.Timeout(total, connect=CONNECT_SECONDS, read=READ_SECONDS)
 
 
 class _CurrentCredentials:
@@ -117,7 +118,8 @@ class Smq:
     def __init__(
         self, endpoint: str, ca_file: str | None = None, clock: Callable[[], float] = time.time
     ) -> None:
-        if not urlsplit(endpoint).hostname:
+        address = urlsplit(endpoint)
+        if address.scheme not in ("http", "https") or not address.hostname:
             raise ValueError(f"not an endpoint: {endpoint!r}")
         self._credentials = _CurrentCredentials()
         self._client = MNSClient(endpoint, credentials_provider=self._credentials)
@@ -170,7 +172,7 @@ class Smq:
                         code=error.type,
                         request_id=error.request_id,
                     ) from error
-            except (MNSExceptionBase, urllib3.exceptions.HTTPError, OSError) as error:
+            except Exception as error:  # the network's, and whatever the SDK's XML reader raises
                 if last:
                     raise QueueUnavailable(f"SMQ did not answer: {error}") from error
             else:

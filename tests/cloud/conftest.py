@@ -1,4 +1,4 @@
-"""Real servers for the adapters: both twins on real ports, and servers that misbehave on purpose."""
+"""Real servers for the adapters: both twins on real ports, and some that misbehave on purpose."""
 
 from __future__ import annotations
 
@@ -344,6 +344,20 @@ def closed_port() -> int:
     with listening() as door:
         port: int = door.getsockname()[1]
     return port
+
+
+@pytest.fixture
+def full_port() -> Iterator[int]:
+    """A port whose queue of connections is full: another one is neither taken nor refused."""
+    with contextlib.ExitStack() as sockets:
+        door = sockets.enter_context(socket.socket())
+        door.bind(("127.0.0.1", 0))
+        door.listen(0)
+        for _ in range(3):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)  # noqa: FBT003  # the socket's own signature
+            waiting.connect_ex(door.getsockname())
+        yield door.getsockname()[1]
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,10 @@ PARAMETERS: list[tuple[dict[str, Any], dict[str, str | None]]] = [
     ),
     ({"bcc": ("x@example.net", "y@example.net")}, {"BccAddress": "x@example.net,y@example.net"}),
     ({"bcc": ()}, {"BccAddress": None}),
-    ({"subject": "50 % off + más & 世界 \U0001f600"}, {"Subject": "50 % off + más & 世界 \U0001f600"}),
+    (
+        {"subject": "50 % off + más & 世界 \U0001f600"},
+        {"Subject": "50 % off + más & 世界 \U0001f600"},
+    ),
     ({"html": AWKWARD, "text": None}, {"HtmlBody": AWKWARD, "TextBody": None}),
     ({"text": AWKWARD}, {"TextBody": AWKWARD, "HtmlBody": None}),
     (
@@ -97,7 +100,7 @@ PARAMETERS: list[tuple[dict[str, Any], dict[str, str | None]]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "wire"), PARAMETERS, ids=lambda value: "+".join(value))
+@pytest.mark.parametrize(("changes", "wire"), PARAMETERS, ids="+".join)
 def test_every_parameter_arrives_byte_for_byte(
     *,
     provider: DirectMail,

@@ -46,6 +46,20 @@ def test_every_control_newline_separator_and_surrogate_is_unsafe() -> None:
             assert code in UNSAFE_CODES, f"U+{code:04X}"
 
 
+DANGEROUS = (
+    *(0x00, 0x07, 0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x1B, 0x1C, 0x1F, 0x7F, 0x85, 0x9F),
+    *(0x2028, 0x2029, 0xD800, 0xDFFF),
+    *(0x202A, 0x202B, 0x202C, 0x202D, 0x202E, 0x2066, 0x2067, 0x2068, 0x2069),
+    *(0x206A, 0x206F, 0xFEFF, 0xFFF9, 0xFFFA, 0xFFFB, 0xE0001),
+)
+
+
+@pytest.mark.parametrize("code", DANGEROUS)
+def test_the_table_names_what_is_dangerous(code: int) -> None:
+    """Line breaks of every kind, and the format characters that reorder or hide text."""
+    assert code in UNSAFE_CODES
+
+
 @pytest.mark.parametrize("code", sorted(UNSAFE_CODES - set(range(0xD801, 0xDFFF))))
 def test_an_unsafe_character_is_refused_and_named(code: int) -> None:
     """The message names the code point and does not repeat the character."""

@@ -260,7 +260,7 @@ class World:
     clock: Clock = field(default_factory=Clock)
     steps: Steps = field(default_factory=Steps)
     policy: Policy = POLICY
-    events_after: int | None = None
+    events: bool = False
 
     def __post_init__(self) -> None:
         self.ledger = WatchedLedger(self.steps)
@@ -332,7 +332,7 @@ class World:
 
     def _pass_time(self, due: int) -> None:
         self.clock.now = max(self.clock.now, due)
-        if self.events_after is not None and self.provider.accepts:
+        if self.events:
             self.prove_all()
 
     def prove_all(self) -> None:

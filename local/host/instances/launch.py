@@ -44,11 +44,11 @@ class Launch:
             "ALIBABA_CLOUD_SECURITY_TOKEN": key.token or "",
         }
         return {
-            **self.spec.environment,
-            **self.overrides,
             "PATH": os.environ.get("PATH", os.defpath),
             "LANG": "C.UTF-8",
             "HOME": "/tmp",  # noqa: S108  # as in the cloud: the one place a function may write to
+            **self.spec.environment,
+            **self.overrides,
             "FC_ACCOUNT_ID": self.account_id,
             "FC_CUSTOM_LISTEN_PORT": "9000",
             "FC_FUNCTION_HANDLER": self.spec.handler,

@@ -7,7 +7,6 @@ https://www.alibabacloud.com/help/en/ros/user-guide/template-syntax
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 from local.account import ACCOUNT_ID, REGION
 from local.host.model import EventBridgeTrigger, Template, Trigger
 from local.host.template.intrinsics import Evaluator
+from local.host.template.parameters import read_parameters
 from local.host.template.properties import Properties
 from local.host.template.resources import (
     read_function,
@@ -22,7 +22,7 @@ from local.host.template.resources import (
     read_rule,
     read_subscription,
 )
-from local.host.template.scope import DeployTime, Scope
+from local.host.template.scope import Scope
 from local.host.template.triggers import read_trigger
 from local.host.template.unsimulated import sentences
 from local.host.template.yaml_reader import TemplateError, read_yaml
@@ -65,7 +65,7 @@ def load_template(path: Path, parameters: Mapping[str, str]) -> Template:
     resources = _mapping(document, "Resources")
     evaluator = Evaluator(
         Scope(
-            values={**_PSEUDO, **_parameters(_mapping(document, "Parameters"), parameters)},
+            values={**_PSEUDO, **read_parameters(_mapping(document, "Parameters"), parameters)},
             resources=resources,
             mappings=_mapping(document, "Mappings"),
             conditions=_mapping(document, "Conditions"),
@@ -80,37 +80,6 @@ def _mapping(document: Mapping[str, Any], section: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TemplateError(section, "is not a mapping")
     return value
-
-
-def _parameters(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
-    for name in sorted(set(given) - set(declared)):
-        raise TemplateError(f"Parameters.{name}", "is not declared")
-    return {name: _parameter(name, rules, given) for name, rules in declared.items()}
-
-
-def _parameter(name: str, rules: Mapping[str, Any], given: Mapping[str, str]) -> Any:
-    path = f"Parameters.{name}"
-    value = given.get(name, rules.get("Default"))
-    if value is None:
-        # A deployment must be told; here it matters only to what is not simulated.
-        return DeployTime(f"the parameter {name}, which was not given")
-    allowed = rules.get("AllowedValues")
-    if allowed is not None and str(value) not in map(str, allowed):
-        raise TemplateError(path, f"{value!r} is none of {', '.join(map(str, allowed))}")
-    if not re.fullmatch(rules.get("AllowedPattern", "(?s).*"), str(value)):
-        raise TemplateError(path, f"{value!r} does not match {rules['AllowedPattern']}")
-    if rules.get("Type") == "Boolean":
-        return str(value).lower() == "true"
-    if rules.get("Type") == "Number":
-        return value if isinstance(value, int | float) else _number(path, value)
-    return str(value)
-
-
-def _number(path: str, value: str) -> float:
-    try:
-        return float(value) if "." in value else int(value)
-    except ValueError:
-        raise TemplateError(path, f"{value!r} is not a number") from None
 
 
 class _Reader:
@@ -130,7 +99,7 @@ class _Reader:
             for name, properties in self._of("ALIYUN::FC3::Function").items()
         )
         triggers = tuple(
-            read_trigger(properties, self._resources[name].get("Metadata", {}))
+            read_trigger(properties, self._metadata(name))
             for name, properties in self._of("ALIYUN::FC3::Trigger").items()
         )
         _check_functions({function.name for function in functions}, triggers)
@@ -157,6 +126,11 @@ class _Reader:
         if "Condition" not in resource:
             return True
         return self._evaluator.condition(resource["Condition"], f"{path}.Condition")
+
+    def _metadata(self, name: str) -> Properties:
+        path = f"Resources.{name}.Metadata"
+        written = self._resources[name].get("Metadata", {})
+        return Properties(self._evaluator.evaluate(written, path), path)
 
     def _of(self, kind: str) -> dict[str, Properties]:
         found = {}

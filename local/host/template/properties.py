@@ -92,6 +92,13 @@ class Properties:
             raise TemplateError(self.where(key), "is not a list of texts")
         return tuple(value)
 
+    def mapping(self, key: str) -> dict[str, Any]:
+        """A mapping as it is, for what has a language of its own."""
+        value = self.raw(key)
+        if not isinstance(value, dict):
+            raise TemplateError(self.where(key), "is not a mapping")
+        return value
+
     def section(self, key: str) -> Properties:
         """A mapping inside; a missing one reads as empty. Its unread keys count too."""
         self._read.add(key)

@@ -105,8 +105,7 @@ def read_rule(properties: Properties) -> Rule:
     properties.word("EventBusName", ("default",), "default")
     properties.word("Status", ("ENABLE",), "ENABLE")
     targets = tuple(_read_target(target) for target in properties.sections("Targets"))
-    pattern = dict(properties.raw("FilterPattern"))
-    return Rule(properties.text("RuleName"), pattern, targets)
+    return Rule(properties.text("RuleName"), properties.mapping("FilterPattern"), targets)
 
 
 def _read_target(target: Properties) -> Target:

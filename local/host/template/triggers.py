@@ -7,7 +7,6 @@ https://www.alibabacloud.com/help/en/functioncompute/fc/developer-reference/api-
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from local.host.model import (
@@ -25,13 +24,13 @@ from local.host.template.yaml_reader import TemplateError
 _RETRIES: tuple[RetryStrategy, ...] = ("BACKOFF_RETRY", "EXPONENTIAL_DECAY_RETRY")
 
 
-def read_trigger(properties: Properties, metadata: Mapping[str, Any]) -> Trigger:
+def read_trigger(properties: Properties, metadata: Properties) -> Trigger:
     """An `ALIYUN::FC3::Trigger` of type http, timer or eventbridge (source MNS or Default)."""
     kind = properties.text("TriggerType")
     config = properties.section("TriggerConfig")
     name, function = properties.text("TriggerName"), properties.text("FunctionName")
     if kind == "http":
-        routes = tuple(metadata.get("LocalRoutes", ()))
+        routes = metadata.texts("LocalRoutes", [])
         methods = tuple(method.upper() for method in config.texts("methods", ["GET"]))
         return HttpTrigger(name, function, methods, routes)
     if kind == "timer":

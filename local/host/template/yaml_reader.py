@@ -38,9 +38,12 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  # PyYAML's signature
         """Build a mapping; two equal keys are an error."""
         self.flatten_mapping(node)
-        seen: set[Any] = set()
+        seen: set[str] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node)
+            if not isinstance(key, str):
+                where = f"line {key_node.start_mark.line + 1}"
+                raise TemplateError(where, f"the key {key!r} is not a text; put it in quotes")
             if key in seen:
                 where = f"line {key_node.start_mark.line + 1}"
                 raise TemplateError(where, f"the key {key!r} is there twice")

@@ -176,6 +176,10 @@ class QueueEngine:
     def peek(self, queue: str, count: int = 1) -> list[Message]:
         """Look at the next messages; they stay where they are and have no handle."""
         limits.check_range("numOfMessages", count, (1, limits.BATCH))
+        return self.look(queue, count)
+
+    def look(self, queue: str, count: int) -> list[Message]:
+        """Like `peek`, for any number of messages: for this machine's console, not the protocol."""
         self._settle(self._now())
         return self._messages.look(self._queues.get(queue).id, count)
 

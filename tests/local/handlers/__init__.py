@@ -1,1 +1,1 @@
-"""Small functions that the host's tests run; a code root of its own (`CODE_ROOT`)."""
+"""Small functions that the host's tests run; this folder is their code root."""

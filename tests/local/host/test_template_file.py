@@ -160,6 +160,13 @@ def test_the_environment_fits_and_holds_what_the_settings_read(template: Templat
         assert set(function.environment) <= known
 
 
+def test_every_parameter_is_used() -> None:
+    """One that is not would promise something."""
+    text = FILE.read_text(encoding="utf-8")
+    for name in read_yaml(FILE)["Parameters"]:
+        assert re.search(rf"!Ref {name}\b|\$\{{{name}\}}", text), name
+
+
 def _roles() -> dict[str, list[dict[str, Any]]]:
     resources = read_yaml(FILE)["Resources"]
     return {

@@ -164,6 +164,8 @@ def test_what_only_a_deployment_knows_may_stand_where_nobody_looks(load: Load) -
         ("Outputs: []\n", "Outputs", "is not a mapping"),
         ("Ressources: {}\n", "Ressources", "not a section"),
         ("  Work: {Type: x}\n", "line", "the key 'Work' is there twice"),
+        ("  On: {Type: x}\n", "line", "the key True is not a text; put it in quotes"),
+        ("  [a]: {Type: x}\n", "line", "is not a text"),
     ],
 )  # fmt: skip
 def test_errors_name_the_place(load: Load, text: str, path: str, problem: str) -> None:

@@ -1,0 +1,446 @@
+"""The ledger's contract: one set of tests for every store."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared.stores.ledger import DeliveryRecord, Ledger, MailRecord
+
+ROOT = Path(__file__).parents[2]
+FULL = MailRecord(
+    mail_id="m",
+    key="order 4711 / Grüße \N{GRINNING FACE}",
+    state="sending",
+    attempt=2,
+    custody=3,
+    owner="owner-1",
+    lease_until=1_795_348_860_000,
+    payload="1:abc",
+    unknown_since=5,
+    envelope_id=None,
+    request_id="req-0",
+    evidence=None,
+    reason="Throttling.User",
+    sender="shop@example.com",
+    tag="order",
+    notify={"OrderId": "4711", "Shop": 'a"b\\c'},
+    created_at=1_795_348_800_000,
+    updated_at=1_795_348_800_001,
+)
+Opener = Callable[[], Ledger]
+
+
+def prove(ledger: Ledger, mail_id: str = "m", **more: Any) -> MailRecord | None:
+    """Evidence, by default an event's."""
+    given_ = {"envelope_id": "env-1", "request_id": None, "evidence": "event", "at": 99, **more}
+    return ledger.prove(mail_id, **given_)
+
+
+# --- create and get ------------------------------------------------------------------------------
+
+
+def test_nothing_is_known_at_first(ledger: Ledger) -> None:
+    """An empty ledger knows no mail, no envelope id and no delivery."""
+    assert ledger.get("m") is None
+    assert ledger.find_by_envelope_id("env-1") is None
+    assert ledger.deliveries("m") == []
+
+
+@pytest.mark.parametrize("record", [FULL, MailRecord("m", "k", "accepted")], ids=["full", "bare"])
+def test_a_row_comes_back_as_it_was(opener: Opener, record: MailRecord) -> None:
+    """Every field is kept, for whoever opens the ledger later."""
+    first = opener()
+    assert first.create(record) is True
+    assert first.get("m") == record
+    first.close()
+    assert opener().get("m") == record
+
+
+def test_create_replaces_nothing(ledger: Ledger) -> None:
+    """A row that is there stays as it is."""
+    ledger.create(FULL)
+    assert ledger.create(replace(FULL, state="waiting", owner="owner-2")) is False
+    assert ledger.get("m") == FULL
+
+
+def test_rows_are_apart(ledger: Ledger) -> None:
+    """A mail's row is found by its whole id, case included."""
+    for mail_id in ("m", "M", "m ", "m'; --", "mm"):
+        assert ledger.create(replace(FULL, mail_id=mail_id)) is True
+    assert ledger.change(FULL, replace(FULL, state="waiting")) is True
+    assert {i: ledger.get(i).state for i in ("m", "M", "m ", "m'; --", "mm")} == {  # type: ignore[union-attr]  # they are there
+        "m": "waiting",
+        "M": "sending",
+        "m ": "sending",
+        "m'; --": "sending",
+        "mm": "sending",
+    }
+
+
+# --- change --------------------------------------------------------------------------------------
+
+
+def test_change_replaces_the_whole_row(ledger: Ledger) -> None:
+    """Where the condition holds, every field becomes the new one."""
+    new = replace(
+        FULL,
+        state="waiting",
+        attempt=3,
+        custody=4,
+        owner="owner-2",
+        lease_until=0,
+        reason=None,
+        notify={},
+        unknown_since=0,
+        updated_at=7,
+    )
+    ledger.create(FULL)
+    assert ledger.change(FULL, new) is True
+    assert ledger.get("m") == new
+
+
+CONDITION = ("state", "attempt", "owner", "custody", "evidence")
+OTHER: dict[str, Any] = {
+    "key": "other",
+    "state": "unknown",
+    "attempt": 9,
+    "custody": 9,
+    "owner": "other",
+    "lease_until": 9,
+    "payload": "other",
+    "unknown_since": 9,
+    "envelope_id": "other",
+    "request_id": "other",
+    "evidence": "event",
+    "reason": "other",
+    "sender": "other",
+    "tag": "other",
+    "notify": {"other": "1"},
+    "created_at": 9,
+    "updated_at": 9,
+}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_what_a_change_depends_on(ledger: Ledger, name: str) -> None:
+    """A change fails if state, attempt, owner, custody or evidence is another now; else not."""
+    now = replace(FULL, **{name: OTHER[name]})
+    ledger.create(now)
+    done = ledger.change(FULL, replace(FULL, state="waiting"))
+    assert done is (name not in CONDITION)
+    assert ledger.get("m") == (replace(FULL, state="waiting") if done else now)
+
+
+def test_every_field_is_in_this_test() -> None:
+    """A field that is added to the row is added to the test above, too."""
+    assert set(OTHER) == {field.name for field in fields(MailRecord)} - {"mail_id"}
+
+
+def test_change_creates_nothing(ledger: Ledger) -> None:
+    """A row that is not there does not come into being by a change."""
+    assert ledger.change(FULL, replace(FULL, state="waiting")) is False
+    assert ledger.get("m") is None
+
+
+def test_a_change_happens_once(ledger: Ledger) -> None:
+    """The same change, asked for twice, is done once."""
+    ledger.create(FULL)
+    new = replace(FULL, state="waiting")
+    assert [ledger.change(FULL, new) for _ in range(2)] == [True, False]
+
+
+# --- prove ---------------------------------------------------------------------------------------
+
+
+def test_prove_creates_nothing(ledger: Ledger) -> None:
+    """A foreign event makes no row."""
+    assert prove(ledger) is None
+    assert ledger.get("m") is None
+    assert ledger.find_by_envelope_id("env-1") is None
+
+
+@pytest.mark.parametrize(
+    "state",
+    ["accepted", "waiting", "sending", "unknown", "held", "parked", "failed", "refused", "expired"],
+)
+def test_prove_makes_sent_of_every_state(ledger: Ledger, state: str) -> None:
+    """Evidence counts from whomever and however late, and the rest of the row stays."""
+    ledger.create(replace(FULL, state=state))
+    row = prove(ledger)
+    assert row == replace(
+        FULL,
+        state="sent",
+        reason=None,
+        unknown_since=0,
+        updated_at=99,
+        envelope_id="env-1",
+        evidence="event",
+    )
+    assert ledger.get("m") == row
+
+
+def test_the_first_evidence_stays(ledger: Ledger) -> None:
+    """Later evidence adds what is missing and replaces nothing."""
+    ledger.create(replace(FULL, request_id=None))
+    prove(ledger, envelope_id=None)
+    prove(ledger, envelope_id="env-2", request_id="req-2", evidence="answer", at=100)
+    row = prove(ledger, envelope_id="env-3", request_id="req-3", evidence="answer", at=101)
+    assert row is not None
+    assert (row.envelope_id, row.request_id, row.evidence) == ("env-2", "req-2", "event")
+
+
+def test_evidence_survives_a_change(ledger: Ledger) -> None:
+    """A change by someone who has read the evidence keeps it."""
+    ledger.create(FULL)
+    proven = prove(ledger)
+    assert proven is not None
+    assert ledger.change(proven, replace(proven, tag="other")) is True
+    row = ledger.get("m")
+    assert row is not None
+    assert (row.state, row.envelope_id, row.evidence) == ("sent", "env-1", "event")
+
+
+@pytest.mark.parametrize("state", ["waiting", "unknown", "refused", "parked", "sending"])
+def test_a_late_change_fails(ledger: Ledger, state: str) -> None:
+    """Whoever read the row before the evidence came cannot write over it."""
+    ledger.create(FULL)
+    proven = prove(ledger)
+    assert ledger.change(FULL, replace(FULL, state=state)) is False
+    assert ledger.get("m") == proven
+
+
+def test_a_late_change_of_a_sent_mail_fails(ledger: Ledger) -> None:
+    """Not even the state `sent` helps someone who does not know the evidence."""
+    sent = replace(FULL, state="sent")
+    ledger.create(sent)
+    proven = prove(ledger)
+    assert ledger.change(sent, replace(sent, tag="other")) is False
+    assert ledger.get("m") == proven
+
+
+def test_a_mail_is_found_by_its_envelope(ledger: Ledger) -> None:
+    """DirectMail's id leads to its mail, once it is known, and to no other."""
+    ledger.create(FULL)
+    ledger.create(replace(FULL, mail_id="other"))
+    assert ledger.find_by_envelope_id("env-1") is None
+    proven = prove(ledger)
+    assert ledger.find_by_envelope_id("env-1") == proven
+    assert ledger.find_by_envelope_id("ENV-1") is None
+
+
+# --- deliveries ----------------------------------------------------------------------------------
+
+
+def test_deliveries(opener: Opener) -> None:
+    """States of recipients are kept in the order of their times; a repeat is recognised."""
+    ledger = opener()
+    later = DeliveryRecord("m", "ada@example.net", 1, "delivered", 20)
+    earlier = DeliveryRecord("m", "bob@example.net", 1, "bounced", 10)
+    foreign = DeliveryRecord("other", "ada@example.net", 1, "delivered", 5)
+    again = DeliveryRecord("m", "ada@example.net", 2, "delivered", 30)
+    for record in (later, earlier, foreign, again):
+        assert ledger.record_delivery(record) is True
+        assert ledger.record_delivery(replace(record, at=99)) is False
+    assert opener().deliveries("m") == [earlier, later, again]
+
+
+def test_deliveries_need_no_mail(ledger: Ledger) -> None:
+    """An event that overtakes its mail's row is kept, and makes no row."""
+    assert ledger.record_delivery(DeliveryRecord("m", "ada@example.net", 1, "delivered", 1)) is True
+    assert ledger.get("m") is None
+
+
+# --- Anything that can be in a row ---------------------------------------------------------------
+
+TEXT = st.text(max_size=30)
+NUMBERS = st.integers(0, 2**53)
+RECORDS = st.builds(
+    MailRecord,
+    mail_id=TEXT,
+    key=TEXT,
+    state=TEXT,
+    attempt=NUMBERS,
+    custody=NUMBERS,
+    owner=TEXT,
+    lease_until=NUMBERS,
+    payload=TEXT,
+    unknown_since=NUMBERS,
+    envelope_id=st.none() | TEXT,
+    request_id=st.none() | TEXT,
+    evidence=st.none() | TEXT,
+    reason=st.none() | TEXT,
+    sender=st.none() | TEXT,
+    tag=st.none() | TEXT,
+    notify=st.dictionaries(TEXT, TEXT, max_size=3),
+    created_at=NUMBERS,
+    updated_at=NUMBERS,
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(RECORDS, RECORDS)
+def test_any_row(ledger: Ledger, record: MailRecord, new: MailRecord) -> None:
+    """Whatever text and numbers are in a row, they come back; a text is never taken for a number."""
+    new = replace(new, mail_id=record.mail_id)
+    if ledger.create(record):
+        assert ledger.get(record.mail_id) == record
+    known = ledger.get(record.mail_id)
+    assert known is not None
+    assert ledger.change(known, new) is True
+    assert ledger.get(record.mail_id) == new
+
+
+# --- Races ---------------------------------------------------------------------------------------
+
+
+def race(count: int, run: Callable[[int], None]) -> None:
+    """Run that many threads, all from the same moment."""
+    start = threading.Barrier(count)
+    errors: list[BaseException] = []
+
+    def begin(number: int) -> None:
+        start.wait()
+        try:
+            run(number)
+        except BaseException as error:  # noqa: BLE001  # it is raised again, in the test's thread
+            errors.append(error)
+
+    threads = [threading.Thread(target=begin, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def test_threads_racing_to_create(ledger: Ledger) -> None:
+    """Of sixteen threads that create the same twenty rows, one wins each."""
+    wins: list[str] = []
+
+    def run(number: int) -> None:
+        for row in range(20):
+            if ledger.create(replace(FULL, mail_id=str(row), owner=f"t{number}")):
+                wins.append(f"{row} t{number}")
+        ledger.close()
+
+    race(16, run)
+    rows = {row: ledger.get(str(row)) for row in range(20)}
+    assert sorted(wins) == sorted(f"{row} {record.owner}" for row, record in rows.items() if record)
+    assert len(wins) == 20
+
+
+def test_threads_racing_to_change(ledger: Ledger) -> None:
+    """Counting with conditional changes alone, no thread's step is lost and none counts twice."""
+    ledger.create(replace(FULL, attempt=0))
+
+    def run(number: int) -> None:
+        for step in range(10):
+            while True:
+                row = ledger.get("m")
+                assert row is not None
+                new = replace(row, attempt=row.attempt + 1, owner=f"{number}.{step}")
+                if ledger.change(row, new):
+                    break
+        ledger.close()
+
+    race(8, run)
+    row = ledger.get("m")
+    assert row is not None
+    assert row.attempt == 80
+
+
+def test_evidence_racing_with_claims(ledger: Ledger) -> None:
+    """Evidence that comes amid claims is never written over: in the end each mail is `sent`."""
+    for number in range(10):
+        ledger.create(replace(FULL, mail_id=str(number), attempt=0))
+
+    def run(thread: int) -> None:
+        for number in range(10):
+            if thread == 0:
+                prove(ledger, str(number))
+                continue
+            for step in range(5):
+                row = ledger.get(str(number))
+                assert row is not None
+                if row.evidence is None:
+                    ledger.change(row, replace(row, attempt=row.attempt + 1, owner=f"{thread}{step}"))
+        ledger.close()
+
+    race(6, run)
+    rows = [ledger.get(str(number)) for number in range(10)]
+    assert {(row.state, row.evidence, row.envelope_id) for row in rows if row} == {
+        ("sent", "event", "env-1")
+    }
+
+
+# What each process does: open the ledger at the same moment as the others, create, count.
+WORKER = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from shared.stores.ledger import MailRecord
+from shared.stores.sqlite import SqliteLedger
+
+name, folder = sys.argv[1:]
+print("ready", flush=True)
+sys.stdin.readline()
+ledger = SqliteLedger(Path(folder) / "ledger.db")
+for number in range(50):
+    if ledger.create(MailRecord(str(number), "k", "sending", owner=name)):
+        print(number)
+for step in range(25):
+    while True:
+        row = ledger.get("0")
+        if ledger.change(row, replace(row, attempt=row.attempt + 1, owner=name + str(step))):
+            break
+ledger.close()
+"""
+
+
+@pytest.mark.parametrize("fresh", [True, False], ids=["all make the file", "the file is there"])
+def test_processes_racing(opener: Opener, tmp_path: Path, *, fresh: bool) -> None:
+    """Four processes that open, create and count at once win each row once and lose no step."""
+    if not fresh:
+        opener().close()
+    command = [sys.executable, "-W", "error", "-c", WORKER]
+    processes = [
+        subprocess.Popen(  # noqa: S603  # our own program, above
+            [*command, f"p{number}", str(tmp_path)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    ended = [process.communicate(timeout=60) for process in processes]
+    assert [(process.returncode, err) for process, (_, err) in zip(processes, ended, strict=True)] == [
+        (0, "")
+    ] * 4
+    wins = Counter(number for out, _ in ended for number in out.split())
+    assert wins == Counter({str(number): 1 for number in range(50)})
+    row = opener().get("0")
+    assert row is not None
+    assert row.attempt == 100
