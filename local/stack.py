@@ -188,16 +188,11 @@ def _build(
         console_=console.create_app(stack),
     )
     servers = [
-        _Server(uvicorn.Config(front, log_level="error", lifespan="off", access_log=False)),
-        _Server(
-            uvicorn.Config(
-                directmail_app.create_upload_app(directmail),
-                log_level="error",
-                lifespan="off",
-                access_log=False,
-                ssl_certfile=str(certificate.cert_file),
-                ssl_keyfile=str(certificate.key_file),
-            )
+        _server(front),
+        _server(
+            directmail_app.create_upload_app(directmail),
+            ssl_certfile=str(certificate.cert_file),
+            ssl_keyfile=str(certificate.key_file),
         ),
     ]
     return stack, servers, [directmail.run()]
@@ -240,6 +235,25 @@ def _is_a_person(scope: Scope) -> bool:
     """Whether this is a look with a browser, and not a call of DirectMail or of the upload API."""
     names = {name for name, _ in scope.get("headers", ())}
     return scope.get("method") in ("GET", "HEAD") and b"x-acs-action" not in names
+
+
+def _server(app: Asgi, **tls: str) -> _Server:
+    """A server for one application.
+
+    Idle connections are kept for longer than the SDKs' clients keep them in use, and long polls
+    do not hold up the end.
+    """
+    return _Server(
+        uvicorn.Config(
+            app,
+            log_level="error",
+            access_log=False,
+            lifespan="off",
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=1,
+            **tls,  # type: ignore[arg-type]  # names of files
+        )
+    )
 
 
 class _Server(uvicorn.Server):

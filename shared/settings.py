@@ -11,6 +11,8 @@ from shared.errors import SettingsError
 DIRECTMAIL_REGIONS = frozenset(
     {"cn-hangzhou", "ap-southeast-1", "ap-southeast-2", "us-east-1", "eu-central-1"}
 )
+# More than any of the numbers needs, and less than `int` refuses to read.
+DIGITS_MAX = 9
 _ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
@@ -88,6 +90,6 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def _number(name: str, text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or len(text) > DIGITS_MAX or int(text) < 1:
         raise SettingsError(f"POSTBUS_{name.upper()} is a whole number from 1; it is {text!r}")
     return int(text)

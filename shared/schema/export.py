@@ -95,7 +95,11 @@ def _say_rules(schema: Schema) -> None:
     parts["Attachment"]["properties"]["content"]["maxLength"] = -(-ATTACHMENTS_BYTES_MAX // 3) * 4
     fields["headers"] |= {
         "propertyNames": {"pattern": _HEADER_NAMES, "maxLength": HEADER_NAME_MAX},
-        "additionalProperties": {"type": "string", "minLength": 1, "maxLength": HEADER_VALUE_MAX},
+        "additionalProperties": {
+            "type": "string",
+            "pattern": "^[ -~]+$",
+            "maxLength": HEADER_VALUE_MAX,
+        },
     }
     fields["notify"] |= {
         "propertyNames": {

@@ -151,9 +151,9 @@ class MailRequest(Part):
         default={},
         description=(
             "Further headers: Message-ID, List-Unsubscribe, List-Unsubscribe-Post, and names that "
-            "begin with X-User-. Names are compared without case; a value has at most 998 "
-            "characters. `headers`, `notify` and the two that Postbus adds (Message-ID and one of "
-            "its own) are at most 10 together."
+            "begin with X-User-. Names are compared without case; a value is printable ASCII, at "
+            "most 998 characters. `headers`, `notify` and the two that Postbus adds (Message-ID "
+            "and one of its own) are at most 10 together."
         ),
     )
     notify: Notify = Field(

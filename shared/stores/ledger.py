@@ -6,7 +6,7 @@ conditions, each in one atomic step. Times are milliseconds since 1970, ids are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -28,6 +28,7 @@ class MailRecord:
         envelope_id: DirectMail's id of the accepted call: evidence of the strongest kind.
         evidence: where the proof of a send came from: `answer` or `event`; None without one.
         reason: why it was refused, parked, held or failed; a code, never a body.
+        expires_at: from when on the row counts as not there; 0 for never.
         notify: what the sender wanted back on every event, names as given.
     """
 
@@ -49,6 +50,7 @@ class MailRecord:
     notify: Mapping[str, str] = field(default_factory=dict)
     created_at: int = 0
     updated_at: int = 0
+    expires_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,19 @@ class DeliveryRecord:
     attempt: int
     state: str
     at: int
+
+
+@dataclass(frozen=True)
+class Channel:
+    """Whether a sender's delivery events come in.
+
+    Attributes:
+        sent_at: when the latest call that DirectMail accepted was made; 0 for never.
+        proven_at: when the latest call was made of which an event has come in; 0 for never.
+    """
+
+    sent_at: int = 0
+    proven_at: int = 0
 
 
 class Ledger(Protocol):
@@ -96,6 +111,38 @@ class Ledger(Protocol):
 
     def deliveries(self, mail_id: str) -> list[DeliveryRecord]:
         """What is known about the mail's recipients."""
+        ...
+
+    def by_state(self, states: Collection[str], limit: int) -> list[MailRecord]:
+        """Mails in one of these states, oldest first; for a person's questions, not for a send."""
+        ...
+
+    def take_permits(self, slice_id: str, count: int, limit: int, expires_at: int) -> bool:
+        """Take `count` permits of a time slice, if at most `limit` are taken with them.
+
+        One conditional increment. When the answer is lost it raises, and the permits count as
+        taken.
+        """
+        ...
+
+    def channel(self, sender: str) -> Channel:
+        """What is known about a sender's delivery events."""
+        ...
+
+    def note_channel(self, sender: str, channel: Channel) -> None:
+        """Raise the sender's times to these, where they are later."""
+        ...
+
+    def sight(self, sender: str, recipient: str, at: int) -> None:
+        """Remember an event that belongs to no known mail: a mail of somebody's did go out."""
+        ...
+
+    def sighted_at(self, sender: str, recipient: str) -> int:
+        """When such an event was last seen, in ms since 1970; 0 for never."""
+        ...
+
+    def purge(self, now: int) -> int:
+        """Delete what has expired; how many rows."""
         ...
 
     def close(self) -> None:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
 from shared.errors import LedgerUnavailable
-from shared.stores.ledger import DeliveryRecord, MailRecord
+from shared.stores.ledger import Channel, DeliveryRecord, MailRecord
 
 # How long a writer waits for another one. Writes take well under a millisecond, so waiting
 # longer means that something is wrong, and an invocation's time is short.
 BUSY_SECONDS = 5.0
+# The switch to WAL does not wait by itself: of processes that make the file together, one wins.
+SWITCH_TRIES = 50
+SWITCH_PAUSE = BUSY_SECONDS / SWITCH_TRIES
 
 _COLUMNS = [column.name for column in fields(MailRecord)]
 _NAMES = ", ".join(_COLUMNS)
@@ -28,6 +32,15 @@ CREATE INDEX IF NOT EXISTS mails_by_envelope ON mails (envelope_id) WHERE envelo
 CREATE TABLE IF NOT EXISTS deliveries (
     mail_id TEXT, recipient TEXT, attempt INTEGER, state TEXT, at INTEGER,
     PRIMARY KEY (mail_id, recipient, attempt, state)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS permits (
+    slice TEXT PRIMARY KEY, used INTEGER, expires_at INTEGER
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS channels (
+    sender TEXT PRIMARY KEY, sent_at INTEGER, proven_at INTEGER
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sightings (
+    sender TEXT, recipient TEXT, at INTEGER, PRIMARY KEY (sender, recipient)
 ) WITHOUT ROWID;
 """  # fmt: skip
 _GET = f"SELECT {_NAMES} FROM mails WHERE mail_id = ?"  # noqa: S608  # column names of our own
@@ -46,6 +59,28 @@ UPDATE mails SET
     evidence = coalesce(evidence, :evidence)
 WHERE mail_id = :mail_id
 """
+# The insert takes from a new slice, the update from one that others have taken from.
+_TAKE = """
+INSERT INTO permits SELECT :slice, :count, :expires_at WHERE :count <= :limit
+ON CONFLICT (slice) DO UPDATE SET used = used + :count WHERE used <= :limit - :count
+"""
+_NOTE = """
+INSERT INTO channels VALUES (:sender, :sent_at, :proven_at)
+ON CONFLICT (sender) DO UPDATE SET
+    sent_at = max(sent_at, :sent_at), proven_at = max(proven_at, :proven_at)
+"""
+_SIGHT = """
+INSERT INTO sightings VALUES (?, ?, ?)
+ON CONFLICT (sender, recipient) DO UPDATE SET at = max(at, excluded.at)
+"""
+# Deliveries go with their mail, sightings after the events' own window.
+_PURGE = (
+    """DELETE FROM deliveries WHERE mail_id IN
+    (SELECT mail_id FROM mails WHERE expires_at > 0 AND expires_at <= :now)""",
+    "DELETE FROM mails WHERE expires_at > 0 AND expires_at <= :now",
+    "DELETE FROM permits WHERE expires_at <= :now",
+    "DELETE FROM sightings WHERE at <= :now - 45 * 86400000",
+)
 
 
 class SqliteLedger:
@@ -114,6 +149,57 @@ class SqliteLedger:
         with self._connection() as connection:
             return [DeliveryRecord(*row) for row in connection.execute(select, (mail_id,))]
 
+    def by_state(self, states: Collection[str], limit: int) -> list[MailRecord]:
+        """See `Ledger.by_state`."""
+        marks = ", ".join("?" * len(states))
+        select = (
+            f"SELECT {_NAMES} FROM mails WHERE state IN ({marks}) "  # noqa: S608  # names and marks of our own
+            "ORDER BY created_at LIMIT ?"
+        )
+        with self._connection() as connection:
+            rows = connection.execute(select, (*states, limit)).fetchall()
+        return [_record(row) for row in rows]
+
+    def take_permits(self, slice_id: str, count: int, limit: int, expires_at: int) -> bool:
+        """See `Ledger.take_permits`."""
+        values = {"slice": slice_id, "count": count, "limit": limit, "expires_at": expires_at}
+        with self._connection() as connection:
+            return connection.execute(_TAKE, values).rowcount == 1
+
+    def channel(self, sender: str) -> Channel:
+        """See `Ledger.channel`."""
+        select = "SELECT sent_at, proven_at FROM channels WHERE sender = ?"
+        with self._connection() as connection:
+            row = connection.execute(select, (sender,)).fetchone()
+        return Channel(*row) if row else Channel()
+
+    def note_channel(self, sender: str, channel: Channel) -> None:
+        """See `Ledger.note_channel`."""
+        values = {
+            "sender": sender,
+            "sent_at": channel.sent_at,
+            "proven_at": channel.proven_at,
+        }
+        with self._connection() as connection:
+            connection.execute(_NOTE, values)
+
+    def sight(self, sender: str, recipient: str, at: int) -> None:
+        """See `Ledger.sight`."""
+        with self._connection() as connection:
+            connection.execute(_SIGHT, (sender, recipient, at))
+
+    def sighted_at(self, sender: str, recipient: str) -> int:
+        """See `Ledger.sighted_at`."""
+        select = "SELECT at FROM sightings WHERE sender = ? AND recipient = ?"
+        with self._connection() as connection:
+            row = connection.execute(select, (sender, recipient)).fetchone()
+        return int(row[0]) if row else 0
+
+    def purge(self, now: int) -> int:
+        """See `Ledger.purge`."""
+        with self._connection() as connection:
+            return sum(connection.execute(each, {"now": now}).rowcount for each in _PURGE)
+
     def close(self) -> None:
         """Close this thread's connection."""
         connection = getattr(self._local, "connection", None)
@@ -133,12 +219,24 @@ class SqliteLedger:
             connection = getattr(self._local, "connection", None)
             if connection is None:
                 connection = sqlite3.connect(self._path, BUSY_SECONDS, isolation_level=None)
-                connection.execute("PRAGMA journal_mode = WAL")
+                _switch_to_wal(connection)
                 connection.execute("PRAGMA synchronous = NORMAL")
                 self._local.connection = connection
             yield connection
         except sqlite3.Error as error:
             raise LedgerUnavailable(f"the ledger at {self._path} failed: {error}") from error
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    for left in range(SWITCH_TRIES, -1, -1):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if not left:
+                raise
+            time.sleep(SWITCH_PAUSE)
+        else:
+            return
 
 
 def _row(record: MailRecord) -> tuple[Any, ...]:

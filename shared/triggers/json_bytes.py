@@ -23,7 +23,9 @@ def read_json(data: bytes | str) -> Any:
         NotJson: and nothing else.
     """
     try:
-        return from_json(data, allow_inf_nan=False)
+        # Text is encoded first: a lone surrogate in it would be a TypeError.
+        encoded = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+        return from_json(encoded, allow_inf_nan=False)
     except ValueError as error:
         raise NotJson(str(error)) from None
 

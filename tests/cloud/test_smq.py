@@ -30,7 +30,9 @@ TEXTS = {
 
 @pytest.fixture
 def smq(smq_twin: Any, call: Call) -> Smq:
-    """The adapter, pointed at the twin, with the owner's key."""
+    """The adapter, pointed at the twin and an empty queue, with the owner's key."""
+    while smq_twin.take("q"):
+        pass
     client = Smq(f"http://127.0.0.1:{smq_twin.port}")
     client.use(call())
     return client

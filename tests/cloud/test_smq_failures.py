@@ -39,7 +39,7 @@ def error(code: str) -> str:
 def client(call: Call) -> Callable[..., Smq]:
     """Makes a client for a port, in an invocation with so much time left."""
 
-    def make(port: int, scheme: str = "http", left_ms: int = 800, **options: Any) -> Smq:
+    def make(port: int, scheme: str = "http", left_ms: int = 20_000, **options: Any) -> Smq:
         smq = Smq(f"{scheme}://127.0.0.1:{port}", **options)
         smq.use(call(left_ms=left_ms))
         return smq
@@ -137,7 +137,7 @@ def test_a_server_that_never_answers_is_given_up_in_time(
     began = time.monotonic()
     with pytest.raises(QueueUnavailable):
         smq.send("q", "{}")
-    assert 0.3 < time.monotonic() - began < 2
+    assert 0.3 < time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,15 @@ def test_an_answer_that_is_not_smqs_own_is_no_answer(
     """Whoever answered was not SMQ: the message counts as not taken."""
     server = script(respond(*STRANGE[case]))
     with pytest.raises(QueueUnavailable, match="did not answer"):
-        client(server.port, left_ms=5_000).send("q", "{}")
+        client(server.port).send("q", "{}")
+
+
+# Of these, answers are made that look almost like SMQ's.
+NAMES = ("Error", "Code", "Message", "MessageId")
+PARTS = [
+    *[f"<{slash}{name}>" for name in NAMES for slash in ("", "/")],
+    *["<RequestId/>", "<HostId/>", "x", "&amp;", "<!---->", "<![CDATA[x]]>", error("x"), SENT],
+]
 
 
 @settings(
@@ -221,26 +229,7 @@ def test_an_answer_that_is_not_smqs_own_is_no_answer(
 @given(
     status=st.sampled_from([200, 201, 400, 403, 404, 500, 503]),
     body=st.binary(max_size=30)
-    | st.lists(
-        st.sampled_from(
-            [
-                "<Error>",
-                "</Error>",
-                "<Code>",
-                "</Code>",
-                "<Message>",
-                "</Message>",
-                "<MessageId>",
-                "</MessageId>",
-                "<RequestId/>",
-                "<HostId/>",
-                "x",
-                "&amp;",
-                "<!---->",
-                "<![CDATA[x]]>",
-            ]
-        )
-    ).map(lambda parts: "".join(parts).encode()),
+    | st.lists(st.sampled_from(PARTS)).map(lambda parts: "".join(parts).encode()),
 )
 def test_any_answer_is_an_id_or_the_one_error(
     *, script: Script, respond: Respond, client: Callable[..., Smq], status: int, body: bytes
@@ -248,7 +237,7 @@ def test_any_answer_is_an_id_or_the_one_error(
     """Whatever a server answers, nothing else is raised."""
     server = script(respond(status, body))
     try:
-        identity = client(server.port, left_ms=5_000).send("q", "{}")
+        identity = client(server.port).send("q", "{}")
     except QueueUnavailable:
         return
     finally:
@@ -263,7 +252,7 @@ def test_any_answer_is_an_id_or_the_one_error(
 def test_connections_are_kept(script: Script, respond: Respond, client: Callable[..., Smq]) -> None:
     """One after the other, messages share one connection."""
     server = script(respond(201, SENT))
-    smq = client(server.port, left_ms=5_000)
+    smq = client(server.port)
     assert [smq.send("q", "{}") for _ in range(5)] == ["M"] * 5
     assert server.connections == 1
 
@@ -273,7 +262,7 @@ def test_a_connection_that_the_server_closed_is_opened_anew(
 ) -> None:
     """With the SDK's own transport every second message would fail."""
     server = script(respond(201, SENT, Connection="close"))
-    smq = client(server.port, left_ms=5_000)
+    smq = client(server.port)
     assert [smq.send("q", "{}") for _ in range(10)] == ["M"] * 10
 
 
@@ -289,7 +278,7 @@ def test_a_connection_idle_for_long_is_not_trusted(
     """After 20 s without a call the next one connects anew."""
     server = script(respond(201, SENT))
     now = [1_800_000_000.0]
-    smq = client(server.port, left_ms=5_000, clock=lambda: now[0])
+    smq = client(server.port, clock=lambda: now[0])
     smq.send("q", "{}")
     now[0] += idle
     smq.send("q", "{}")
@@ -305,7 +294,7 @@ def test_dropping_idle_connections_disturbs_no_call(
     """Threads that all find the instance idle for long still send every message, once."""
     server = script(respond(201, SENT))
     now = [1_800_000_000.0]
-    smq = client(server.port, left_ms=30_000, clock=lambda: now[0])
+    smq = client(server.port, clock=lambda: now[0])
     for _ in range(5):
         now[0] += 60
         assert together(8, lambda _: smq.send("q", "{}")) == ["M"] * 8

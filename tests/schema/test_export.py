@@ -180,7 +180,14 @@ def test_the_rules_between_fields_are_in_the_schema(rule: str) -> None:
     assert not REQUEST.is_valid(SMALLEST | change)
 
 
-HEADERS_IN_SCHEMA = {"header-name", "notify-header", "reserved-header", "notify-value", "empty"}
+HEADERS_IN_SCHEMA = {
+    "header-name",
+    "header-value",
+    "notify-header",
+    "reserved-header",
+    "notify-value",
+    "empty",
+}
 
 
 def test_the_names_of_headers_are_in_the_schema() -> None:

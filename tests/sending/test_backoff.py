@@ -85,6 +85,8 @@ def test_every_delay_is_bounded(
     verdict: Verdict, answer: Answer | None, attempt: int, now: datetime, chance: float
 ) -> None:
     """Whatever happened, the wait is more than nothing and at most twelve hours."""
-    milliseconds = int((now - datetime(1970, 1, 1, tzinfo=timezone.utc)) / timedelta(milliseconds=1))
+    milliseconds = int(
+        (now - datetime(1970, 1, 1, tzinfo=timezone.utc)) / timedelta(milliseconds=1)
+    )
     delay = delay_after(verdict, answer, attempt=attempt, now=milliseconds, chance=chance)
     assert 0 < delay <= 12 * HOUR

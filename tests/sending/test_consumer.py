@@ -186,9 +186,7 @@ def test_evidence_after_holding(world: World) -> None:
 
 def test_an_abandoned_claim(world: World) -> None:
     """A claim whose owner died permits no send: it is unknown, waits for evidence, and is held."""
-    world.write(
-        state="sending", attempt=1, owner="dead", lease_until=NOON, payload=payload(world)
-    )
+    world.write(state="sending", attempt=1, owner="dead", lease_until=NOON, payload=payload(world))
     world.queues.put(bare())
     world.run()
     assert (world.row().state, world.provider.calls) == ("held", [])

@@ -172,7 +172,9 @@ def test_fan_out() -> None:
 
 def test_fan_out_repeats_itself() -> None:
     """A repeat of a separate mail makes the same keys, so that nobody gets it twice."""
-    letter = first_letter({**MAIL, "to": ["a@x.org", "b@x.org"], "separate": True}, key="k", now=NOW)
+    letter = first_letter(
+        {**MAIL, "to": ["a@x.org", "b@x.org"], "separate": True}, key="k", now=NOW
+    )
     assert fan_out(letter) == fan_out(letter)
 
 

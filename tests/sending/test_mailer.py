@@ -69,9 +69,7 @@ def test_the_claim_stands_before_the_call(world: World) -> None:
         (Rejected("InternalError", 500), "unknown"),
     ],
 )
-def test_an_answer_that_is_no_send(
-    world: World, answer: Rejected | Broken, kind: Verdict
-) -> None:
+def test_an_answer_that_is_no_send(world: World, answer: Rejected | Broken, kind: Verdict) -> None:
     """Until the mail is safe elsewhere the claim is kept, and the answer goes to the caller."""
     world.provider.script = [Say(answer)]
     result = attempt(world)
@@ -182,9 +180,7 @@ def test_a_redriven_letter_is_sent(world: World) -> None:
 
 @pytest.mark.parametrize("custody", [4, 4 + REDRIVE_STEP - 1])
 @pytest.mark.parametrize("state", ["parked", "failed", "held"])
-def test_a_stray_copy_of_a_stopped_mail_is_not_sent(
-    world: World, state: str, custody: int
-) -> None:
+def test_a_stray_copy_of_a_stopped_mail_is_not_sent(world: World, state: str, custody: int) -> None:
     """A copy that a crash has left behind is no redrive."""
     world.write(state=state, custody=4, payload=payload(world))
     attempt(world, custody=custody)
@@ -289,7 +285,9 @@ def test_the_grace_runs_from_the_first_unknown(world: World) -> None:
 def test_no_call_without_time(world: World, timeout: int, kind: str) -> None:
     """No call is begun that cannot end within the invocation; the mail is not even claimed."""
     assert attempt(world, timeout=timeout).kind == kind
-    assert (len(world.provider.calls), world.has_row()) == ((1, True) if kind == "sent" else (0, False))
+    assert (len(world.provider.calls), world.has_row()) == (
+        (1, True) if kind == "sent" else (0, False)
+    )
 
 
 def test_the_calls_time(world: World) -> None:

@@ -377,7 +377,9 @@ def test_evidence_racing_with_claims(ledger: Ledger) -> None:
                 row = ledger.get(str(number))
                 assert row is not None
                 if row.evidence is None:
-                    ledger.change(row, replace(row, attempt=row.attempt + 1, owner=f"{thread}{step}"))
+                    ledger.change(
+                        row, replace(row, attempt=row.attempt + 1, owner=f"{thread}{step}")
+                    )
         ledger.close()
 
     race(6, run)
@@ -436,9 +438,9 @@ def test_processes_racing(opener: Opener, tmp_path: Path, *, fresh: bool) -> Non
         process.stdin.write("go\n")
         process.stdin.flush()
     ended = [process.communicate(timeout=60) for process in processes]
-    assert [(process.returncode, err) for process, (_, err) in zip(processes, ended, strict=True)] == [
-        (0, "")
-    ] * 4
+    assert [
+        (process.returncode, err) for process, (_, err) in zip(processes, ended, strict=True)
+    ] == [(0, "")] * 4
     wins = Counter(number for out, _ in ended for number in out.split())
     assert wins == Counter({str(number): 1 for number in range(50)})
     row = opener().get("0")

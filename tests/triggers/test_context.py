@@ -122,3 +122,21 @@ def test_credentials_do_not_print_their_secrets() -> None:
     assert "STS.cont" in shown
     for hidden in ("STS.context", "context-secret", "context-token"):
         assert hidden not in shown
+
+
+@pytest.mark.parametrize(
+    ("credentials", "complete"),
+    [
+        (FROM_CONTEXT, True),
+        (Credentials("a", "s"), True),
+        (Credentials("a", ""), False),
+        (Credentials("", "s"), False),
+    ],
+    ids=["temporary", "lasting", "no secret", "no id"],
+)
+def test_credentials_sign_only_when_complete(
+    credentials: Credentials,
+    complete: bool,
+) -> None:
+    """A token is not needed, the other two are."""
+    assert credentials.complete is complete

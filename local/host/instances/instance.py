@@ -69,24 +69,30 @@ class Instance:
             await loop.create_unix_connection(lambda: instance._channel, sock=ours)
             await instance._channel.ask(launch.settings(key), b"", START_SECONDS)
         except BaseException:
-            ours.close()
             theirs.close()
-            await instance.stop()
+            try:
+                await instance.stop()
+            finally:
+                ours.close()
             raise
         return instance
 
     async def _spawn(self, theirs: socket.socket, key: AccessKey) -> None:
-        self._transport, _ = await asyncio.get_running_loop().subprocess_exec(
-            lambda: self._process,
-            str(self._launch.python),
-            *("-m", "local.host.worker", str(theirs.fileno()), str(os.getpid())),
-            cwd=_REPOSITORY,
-            env=self._launch.environment(self.id, key),
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,  # its own process group: ended as a whole, deaf to Ctrl-C
-            stdin=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.STDOUT,
-        )
+        command = (str(self._launch.python), "-m", "local.host.worker")
+        try:
+            self._transport, _ = await asyncio.get_running_loop().subprocess_exec(
+                lambda: self._process,
+                *(*command, str(theirs.fileno()), str(os.getpid())),
+                cwd=_REPOSITORY,
+                env=self._launch.environment(self.id, key),
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # its own process group: ended as a whole, deaf to Ctrl-C
+                stdin=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+        except OSError as error:
+            self.output.say(f"{command[0]}: {error}")
+            raise WorkerLostError from error
 
     @property
     def usable(self) -> bool:

@@ -98,11 +98,11 @@ class _Reader:
             read_function(name, properties)
             for name, properties in self._of("ALIYUN::FC3::Function").items()
         )
+        names = {function.name for function in functions}
         triggers = tuple(
-            read_trigger(properties, self._metadata(name))
+            _trigger(properties, self._metadata(name), names)
             for name, properties in self._of("ALIYUN::FC3::Trigger").items()
         )
-        _check_functions({function.name for function in functions}, triggers)
         queues = self._all("ALIYUN::MNS::Queue", read_queue)
         topics = self._all("ALIYUN::MNS::Topic", lambda properties: properties.text("TopicName"))
         rules = self._all("ALIYUN::EventBridge::Rule", read_rule)
@@ -155,11 +155,12 @@ class _Reader:
         return tuple(read(properties) for properties in self._of(kind).values())
 
 
-def _check_functions(names: set[str], triggers: tuple[Trigger, ...]) -> None:
-    for trigger in triggers:
-        if trigger.function not in names:
-            where = f"trigger {trigger.name}"
-            raise TemplateError(where, f"the function {trigger.function!r} is not in the template")
+def _trigger(properties: Properties, metadata: Properties, functions: set[str]) -> Trigger:
+    trigger = read_trigger(properties, metadata)
+    if trigger.function not in functions:
+        where = properties.where("FunctionName")
+        raise TemplateError(where, f"{trigger.function!r} is no function of this template")
+    return trigger
 
 
 def _implied_rules(triggers: tuple[Trigger, ...]) -> list[Rule]:
