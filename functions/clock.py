@@ -1,18 +1,18 @@
-"""Timers -> a timer's own mail.
+"""Timers -> a timer's own mail; sweeps.
 
-Trigger: a timer whose payload is a mail request. Its key is the trigger's name and time, so that
-the platform's own repeats of one tick send one mail.
+Trigger: a timer whose payload is a mail request, or `{"task": "sweep"}`. A mail's key is the
+trigger's name and time, so that the platform's own repeats of one tick send one mail.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from shared.app import Instance, build_consumer
+from shared.app import Instance, build_clockwork
 from shared.triggers.queue import QueueMessage, fingerprint
 from shared.triggers.timer import BadTimerEvent, read_timer_event
 
-_instance = Instance(build_consumer)
+_instance = Instance(build_clockwork)
 
 
 def initialize(context: Any) -> None:  # noqa: ARG001  # the platform's signature
@@ -20,22 +20,22 @@ def initialize(context: Any) -> None:  # noqa: ARG001  # the platform's signatur
     _instance.app()
 
 
-def handler(event: bytes, context: Any) -> str:
-    """Send the mail of this tick.
+def handler(event: bytes, context: Any) -> dict[str, int]:
+    """Do what this tick asks for.
 
     Args:
         event: a timer trigger's event.
         context: the platform's context.
 
     Raises:
+        LedgerUnavailable: a sweep could not be finished.
         QueueUnavailable: the mail could not be settled in any way; the platform tries again.
     """
     app = _instance.app()
     call = app.begin(context)
     try:
-        tick = read_timer_event(event)
-        message = QueueMessage(tick.key, tick.payload, key=tick.key)
+        done: dict[str, int] = app.use.tick(read_timer_event(event), call)
     except BadTimerEvent as error:
-        message = QueueMessage(fingerprint(event), event, str(error))
-    app.use.settle_all([message], call)
-    return message.id
+        app.use.settle(QueueMessage(fingerprint(event), event, str(error)), call)
+        return {"rejected": 1}
+    return done

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from local.faults import admin
 from local.twins.smq.errors import SmqError
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def create_app(stack: Stack) -> Starlette:
         routes=[
             Route("/", front_page),
             Route("/_local/status", status),
+            admin.route(stack.faults),
             Route("/_local/topics/{topic}/messages", topic_messages),
             Route("/_local/queues/{queue}/messages", queue_messages),
             Route("/_local/outbox", outbox),

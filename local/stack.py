@@ -23,6 +23,11 @@ import uvicorn
 from local import console
 from local.account import Account
 from local.activity import Activity
+from local.faults import Faults, Rule
+from local.faults.directmail import DirectMailEdge
+from local.faults.events import FaultyDirectMail, faulty_bus
+from local.faults.protocol import ResettableProtocol
+from local.faults.smq import FaultyBroker, SmqEdge
 from local.host import app as host_app
 from local.host.host import Host
 from local.host.model import Template
@@ -31,7 +36,6 @@ from local.twins.directmail import app as directmail_app
 from local.twins.directmail.certificate import issue_certificate
 from local.twins.directmail.outbox import Outbox
 from local.twins.directmail.rules import DirectMailRules
-from local.twins.directmail.service import DirectMail
 from local.twins.eventbridge import EventBus, Target
 from local.twins.smq import app as smq_app
 from local.twins.smq.broker import Broker
@@ -71,6 +75,7 @@ class StackOptions:
         instances: worker processes for each function, at most.
         time_scale: 1 is real time; 0.01 makes the platform's retry delays a hundredth.
         environment: further variables for the functions.
+        faults: how the twins misbehave from the start; see `local.faults`.
         log: takes the function and the line, for each line that one prints.
     """
 
@@ -83,6 +88,7 @@ class StackOptions:
     instances: int = 2
     time_scale: float = 1.0
     environment: dict[str, str] = field(default_factory=dict)
+    faults: tuple[Rule, ...] = ()
     log: Callable[[str, str], None] = lambda _function, _line: None
 
 
@@ -96,6 +102,7 @@ class Stack:
     outbox: Outbox
     host: Host
     activity: Activity
+    faults: Faults
 
 
 @asynccontextmanager
@@ -138,8 +145,10 @@ def _build(
     state = options.state.resolve()
     certificate = issue_certificate(state)
     account, activity = Account(), Activity()
+    faults = Faults(activity=activity)
+    faults.set(options.faults)
     template = load_template(options.template, LOCAL_PARAMETERS)
-    broker = Broker(state / "smq.db", activity=activity)
+    broker = FaultyBroker(state / "smq.db", activity=activity, faults=faults)
     for queue in template.queues:
         broker.ensure_queue(queue.name, queue.attributes)
     for topic in template.topics:
@@ -172,18 +181,19 @@ def _build(
     )
     outbox = Outbox(state / "outbox")
     bus = EventBus(template.rules, deliver=_deliver(broker, host))
-    directmail = DirectMail(
+    directmail = FaultyDirectMail(
         outbox,
         account=account,
         rules=options.rules,
-        emit=bus.put,
+        emit=faulty_bus(bus.put, faults),
         activity=activity,
         upload_port=upload_port,
+        faults=faults,
     )
-    stack = Stack(url, template, broker, outbox, host, activity)
+    stack = Stack(url, template, broker, outbox, host, activity, faults)
     front = _front(
-        smq=smq_app.create_app(broker, account),
-        directmail=directmail_app.create_app(directmail),
+        smq=SmqEdge(smq_app.create_app(broker, account), faults),
+        directmail=DirectMailEdge(directmail_app.create_app(directmail), faults),
         functions=host_app.create_app(host),
         console_=console.create_app(stack),
     )
@@ -246,6 +256,7 @@ def _server(app: Asgi, **tls: str) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
+            http=ResettableProtocol,
             log_level="error",
             access_log=False,
             lifespan="off",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,9 +70,20 @@ def build_consumer() -> App[Any]:
     from shared.sending.consumer import Consumer  # noqa: PLC0415  # likewise
 
     settings, smq, queues = _edge()
-    mailer = _mailer(settings, _ledger(settings))
-    consumer = Consumer(mailer, queues, random.random, AtOnce(settings.threads))
+    mailer = _mailer(settings, _ledger(settings), queues)
+    announcer = _announcer(settings, queues)
+    consumer = Consumer(mailer, queues, announcer, random.random, AtOnce(settings.threads))
     return App(settings, smq, consumer)
+
+
+def build_clockwork() -> App[Any]:
+    """What `clock` needs."""
+    from shared.sending.clockwork import Clockwork  # noqa: PLC0415  # for this function only
+
+    app = build_consumer()
+    consumer = app.use
+    work = Clockwork(consumer, consumer.mailer.ledger, consumer.announcer)
+    return App(app.settings, app.smq, work)
 
 
 def build_api() -> App[Any]:
@@ -83,7 +95,13 @@ def build_api() -> App[Any]:
     settings, smq, queues = _edge()
     ledger = _ledger(settings)
     mails = Mails(
-        _mailer(settings, ledger), ledger, queues, _new_key, random.random, AtMost(settings.threads)
+        _mailer(settings, ledger, queues),
+        ledger,
+        queues,
+        _announcer(settings, queues),
+        _new_key,
+        random.random,
+        AtMost(settings.threads),
     )
     return App(settings, smq, Api(mails, settings.environment))
 
@@ -110,6 +128,7 @@ def _edge() -> tuple[Settings, Smq, Queues]:
         rejected=settings.rejected_queue,
         dead=settings.dead_queue,
         topic=settings.events_topic,
+        events=settings.delivery_events_queue,
     )
     return settings, smq, queues
 
@@ -123,10 +142,11 @@ def _ledger(settings: Settings) -> Ledger:
     raise SettingsError(f"POSTBUS_LEDGER is `sqlite:<path>`; it is {settings.ledger!r}")
 
 
-def _mailer(settings: Settings, ledger: Ledger) -> Any:
+def _mailer(settings: Settings, ledger: Ledger, queues: Queues) -> Any:
     from shared.cloud.directmail import DirectMail, Endpoint  # noqa: PLC0415  # the sending SDK
     from shared.schema.mail_request import Sender  # noqa: PLC0415  # for functions that send only
     from shared.sending.mailer import Mailer  # noqa: PLC0415  # likewise
+    from shared.sending.pace import Limits, Pacer  # noqa: PLC0415  # likewise
 
     provider = DirectMail(
         Endpoint(
@@ -144,8 +164,28 @@ def _mailer(settings: Settings, ledger: Ledger) -> Any:
         allowed_recipients=settings.allowed_recipients,
         redirect_to=settings.redirect_to or None,
     )
-    grace = settings.unknown_grace_seconds * 1000
-    return Mailer(ledger, provider, policy, lambda: secrets.token_hex(8), grace)
+    limits = Limits(
+        settings.calls_per_second, settings.daily_recipients, settings.quota_zone_hours * 3_600_000
+    )
+    return Mailer(
+        ledger=ledger,
+        provider=provider,
+        policy=policy,
+        new_owner=lambda: secrets.token_hex(8),
+        grace=settings.unknown_grace_seconds * 1000,
+        pacer=Pacer(ledger, limits, now_ms, _sleep, threading.Lock(), random.random),
+        lag=lambda: queues.events_lag(now_ms()),
+    )
+
+
+def _announcer(settings: Settings, queues: Queues) -> Any:
+    from shared.sending.announce import Announcer  # noqa: PLC0415  # for functions that send only
+
+    return Announcer(queues, f"postbus/{settings.environment}", settings.published_states)
+
+
+def _sleep(ms: int) -> None:
+    time.sleep(ms / 1000)
 
 
 def _new_key() -> str:

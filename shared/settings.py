@@ -13,6 +13,14 @@ DIRECTMAIL_REGIONS = frozenset(
 )
 # More than any of the numbers needs, and less than `int` refuses to read.
 DIGITS_MAX = 9
+# The settings that are numbers, and the least each takes.
+_NUMBERS = {
+    "unknown_grace_seconds": 1,
+    "threads": 1,
+    "calls_per_second": 0,
+    "daily_recipients": 0,
+    "quota_zone_hours": 0,
+}
 _ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
@@ -36,6 +44,11 @@ class Settings:
         allowed_senders: addresses or `@domain`, separated by commas; empty allows all.
         allowed_recipients: likewise; `*` allows all. Outside production, empty allows nobody.
         redirect_to: where every mail goes instead, or empty.
+        delivery_events_queue: the queue of DirectMail's events.
+        calls_per_second: the account's rate, kept across all instances; 0 keeps none.
+        daily_recipients: the account's daily quota, likewise; 0 keeps none.
+        quota_zone_hours: where the quota's day begins, in hours east of UTC.
+        published_states: of Postbus's own states, those that go downstream; `sent` may be added.
         unknown_grace_seconds: how long evidence of an unknown mail is waited for.
         threads: how many mails of a batch are sent at once.
         log_level: `debug`, `info`, `warning` or `error`.
@@ -56,6 +69,11 @@ class Settings:
     allowed_senders: tuple[str, ...] = ()
     allowed_recipients: tuple[str, ...] = ()
     redirect_to: str = ""
+    delivery_events_queue: str = ""
+    calls_per_second: int = 100
+    daily_recipients: int = 0
+    quota_zone_hours: int = 8
+    published_states: tuple[str, ...] = ("refused", "expired", "failed", "held", "unknown")
     unknown_grace_seconds: int = 900
     threads: int = 8
     log_level: str = "info"
@@ -81,15 +99,18 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             + ", ".join(sorted(DIRECTMAIL_REGIONS))
         )
     values: dict[str, object] = {name: text for name, text in given.items() if text}
-    for name in ("allowed_senders", "allowed_recipients"):
-        values[name] = tuple(part.strip() for part in given[name].split(",") if part.strip())
-    for name in ("unknown_grace_seconds", "threads"):
+    for name in ("allowed_senders", "allowed_recipients", "published_states"):
         if given[name]:
-            values[name] = _number(name, given[name])
+            values[name] = tuple(part.strip() for part in given[name].split(",") if part.strip())
+    for name, least in _NUMBERS.items():
+        if given[name]:
+            values[name] = _number(name, given[name], least)
     return Settings(**values)  # type: ignore[arg-type]  # each by its name, checked above
 
 
-def _number(name: str, text: str) -> int:
-    if not text.isdecimal() or len(text) > DIGITS_MAX or int(text) < 1:
-        raise SettingsError(f"POSTBUS_{name.upper()} is a whole number from 1; it is {text!r}")
+def _number(name: str, text: str, least: int) -> int:
+    if not text.isdecimal() or len(text) > DIGITS_MAX or int(text) < least:
+        raise SettingsError(
+            f"POSTBUS_{name.upper()} is a whole number from {least}; it is {text!r}"
+        )
     return int(text)

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from local.account import OWNER
+from local.cli.exits import USAGE, CommandError
 from shared.cloud.smq import Smq
 from shared.triggers.context import Credentials, Invocation
 
@@ -32,6 +33,22 @@ class Client:
         answer = self._http.get(path, params=params)
         answer.raise_for_status()
         return answer.json()
+
+    def put(self, path: str, document: Any) -> Any:
+        """Replace one of the console's documents.
+
+        Raises:
+            CommandError: it is not one that the console takes.
+        """
+        answer = self._http.put(path, json=document)
+        if answer.status_code == httpx.codes.BAD_REQUEST:
+            raise CommandError(answer.json()["error"], USAGE)
+        answer.raise_for_status()
+        return answer.json()
+
+    def delete(self, path: str) -> None:
+        """Empty one of the console's documents."""
+        self._http.delete(path).raise_for_status()
 
     def post_mail(self, body: bytes, headers: dict[str, str]) -> httpx.Response:
         """`POST /v1/mails`."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from local.cli import show
+from local.cli import faults, show
 from local.cli.client import Client
 from local.cli.exits import FAILED, USAGE, CommandError
 from shared.errors import QueueUnavailable
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 dead = typer.Typer(no_args_is_help=True, help="Look at rejected, parked and dead letters.")
 app.add_typer(dead, name="dead")
+app.add_typer(faults.app, name="faults")
 
 Url = Annotated[str, typer.Option("--url", envvar="POSTBUS_URL", help="Where Postbus runs.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON lines, for programs.")]
@@ -60,6 +61,10 @@ def up(
         list[str],
         typer.Option("--set", help="A variable of the functions, e.g. POSTBUS_LOG_LEVEL=debug."),
     ] = [],
+    fault_file: Annotated[
+        Path | None,
+        typer.Option("--faults", help="Rules from the start: JSON, as PUT /_local/faults."),
+    ] = None,
     journey: Annotated[
         bool, typer.Option("--journey", help="Send the sample mail and tell its way.")
     ] = False,
@@ -80,6 +85,7 @@ def up(
         instances=instances,
         template=template or ROOT / "template.yml",
         environment=_settings(setting),
+        faults=faults.read(fault_file) if fault_file else (),
         log=log_to(state / "functions.log"),
     )
     run_up(options, journey=journey or once, once=once)

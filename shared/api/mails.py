@@ -9,14 +9,16 @@ from typing import Any, Protocol
 
 import structlog
 
+from shared.api.answers import SOON, answer_of, describe, invalid_mail
 from shared.api.problems import problem
 from shared.errors import LedgerUnavailable, QueueUnavailable
 from shared.schema.problems import InvalidMail
+from shared.sending.announce import Announcer
 from shared.sending.backoff import delay_after
 from shared.sending.compose import check
-from shared.sending.consumer import RACES_MAX, log_result, other_payload, refusal_of
+from shared.sending.consumer import RACES_MAX, log_result, other_payload
 from shared.sending.identity import payload_hash
-from shared.sending.letters import Letter, Note, check_size, fan_out, first_letter
+from shared.sending.letters import Letter, Note, Settlement, check_size, fan_out, first_letter
 from shared.sending.mailer import Mailer, Result
 from shared.sending.protocol import FINAL
 from shared.stores.ledger import Ledger, MailRecord
@@ -26,8 +28,6 @@ from shared.triggers.http import Request, Response
 
 log = structlog.get_logger("postbus.api")
 
-# Where a caller is told to come back and nothing says when. In ms.
-SOON = 2_000
 KEY_HEADER = "idempotency-key"
 # States in which a mail that was never put back may have nobody but its caller to carry it.
 _WITH_THE_CALLER = frozenset({"waiting", "sending", "unknown"})
@@ -40,6 +40,10 @@ class MailQueue(Protocol):
         """Put a letter on the mail queue, due in `delay` ms."""
         ...
 
+    def settle(self, settlement: Settlement, delay: int) -> str:
+        """Put proof of a send on the mail queue, due in `delay` ms."""
+        ...
+
 
 @dataclass(frozen=True)
 class Mails:
@@ -49,6 +53,7 @@ class Mails:
         mailer: sends.
         ledger: knows mails.
         queue: takes mails for later.
+        announcer: publishes states.
         new_key: makes a key for a request that has none.
         chance: gives random numbers from 0 to 1.
         at_most: runs a call; gives None when it has not ended after so many ms.
@@ -57,6 +62,7 @@ class Mails:
     mailer: Mailer
     ledger: Ledger
     queue: MailQueue
+    announcer: Announcer
     new_key: Callable[[], str]
     chance: Callable[[], float]
     at_most: Callable[[Callable[[], Result], int], Result | None]
@@ -71,6 +77,8 @@ class Mails:
             letter = _with_header_key(letter, request.headers.get(KEY_HEADER))
             check(letter.mail, self.mailer.policy)
             if letter.mail.separate and len(letter.mail.to) > 1:
+                if not self.mailer.register(letter, call.now()):
+                    raise InvalidMail((other_payload(letter.key),))  # noqa: TRY301  # answered below
                 return self._accept(fan_out(letter), call)
             if _wants_later(request):
                 return self._accept([letter], call)
@@ -132,62 +140,30 @@ class Mails:
         return Result("finished" if record.state in FINAL else "unknown", mail_id, record)
 
     def _attempt(self, letter: Letter, call: Invocation) -> Result:
-        result = self.mailer.attempt(letter, call)
+        result = self.mailer.attempt(letter, call, "caller")
         for _ in range(RACES_MAX):
             if result.kind != "race":
                 break
-            result = self.mailer.attempt(letter, call)
+            result = self.mailer.attempt(letter, call, "caller")
         return result
 
     def _answer(self, result: Result, letter: Letter, call: Invocation) -> Response:
-        """What the caller is told, and where the mail stays when it was not sent."""
-        kind, record, now = result.kind, result.record, call.now()
-        if kind == "sent" or (kind == "finished" and record and record.state == "sent"):
-            return Response(201, describe_result(result, letter), _location(result))
-        if kind == "refused" or (kind == "finished" and record and record.state == "refused"):
+        """Where the mail stays, and what the caller is told."""
+        kind, now, state = result.kind, call.now(), None
+        wait = result.wait
+        if kind == "sent":
+            self._finish(result, now)
+        elif kind in ("refused", "expired"):
+            self._announce(result, kind, now)
             if kind == "refused":
-                self._release(result, "refused", now)
-            return problem(
-                "refused-by-provider",
-                "change the mail; sent again as it is, it will be refused again",
-                problems=(refusal_of(result),),
-                code=result.code or (record and record.reason),
-                mail_id=result.mail_id,
-            )
-        if kind == "other-payload":
-            return problem(
-                kind, "use a new key for a new mail", problems=(other_payload(letter.key),)
-            )
-        if kind in ("throttled", "quota", "unavailable"):
-            delay = delay_after(kind, result.answer, attempt=1, now=now, chance=self.chance())
+                self._release(result, kind, now)
+        elif kind in ("throttled", "quota", "unavailable", "misconfigured"):
+            # It was not sent and stays with the caller, whose repeat claims it again.
             self._release(result, "waiting", now)
-            return problem(
-                kind,
-                "the mail was not sent; repeat the request with the same key",
-                retry_after_ms=delay,
-                code=result.code,
-                mail_id=result.mail_id,
-            )
-        if kind == "misconfigured":
-            self._release(result, "waiting", now)
-            return problem(
-                kind,
-                "the mail was not sent; an operator has to mend sender, permissions or clock",
-                code=result.code,
-                mail_id=result.mail_id,
-            )
-        if kind in ("no-time", "ledger-down", "race"):
-            return problem(
-                "ledger-unavailable", f"no attempt was made: {kind}", retry_after_ms=SOON
-            )
-        if kind == "in-progress":
-            return problem(
-                kind, "come back for its result", retry_after_ms=result.wait, mail_id=result.mail_id
-            )
-        told = describe_result(result, letter)
-        if kind in ("unknown", "unknown-early", "unknown-late"):
-            told["state"] = self._hand_over(result, letter, now)
-        return Response(202, told, _location(result))
+            wait = delay_after(kind, result.answer, attempt=1, now=now, chance=self.chance())
+        elif kind in ("unknown", "unknown-early", "unknown-late"):
+            state = self._hand_over(result, letter, now)
+        return answer_of(result, letter, wait=wait, state=state)
 
     def _hand_over(self, result: Result, letter: Letter, now: int) -> str:
         """An unknown outcome that no queue carries yet: now one does, or a person.
@@ -206,9 +182,37 @@ class Mails:
             log.error("mail.held", mail_id=result.mail_id, why="unknown and not on the queue")
         if record is None:
             return "unknown"
-        if record.state in ("sending", "unknown"):
-            self.mailer.release(record, state, custody=carrier.custody, reason=result.code, now=now)
+        if record.state in ("sending", "unknown") or record.carrier == "caller":
+            self._announce(result, state, now)
+            self.mailer.release(
+                record,
+                state,
+                custody=carrier.custody,
+                reason=result.code,
+                now=now,
+                carrier="queue" if state == "unknown" else "caller",
+            )
         return state
+
+    def _finish(self, result: Result, now: int) -> None:
+        """A mail that is sent: its proof is safe in the ledger, or goes on the queue.
+
+        An error here must not make the caller repeat a mail that is sent.
+        """
+        record = result.record
+        if record is None:
+            return
+        try:
+            if not result.settled and record.envelope_id:
+                proof = Settlement(record.mail_id, record.envelope_id, record.request_id)
+                self.queue.settle(proof, SOON)
+            self._announce(result, "sent", now)
+        except QueueUnavailable as error:
+            log.warning("mail.unsettled", mail_id=record.mail_id, error=str(error))
+
+    def _announce(self, result: Result, state: str, now: int) -> None:
+        if result.record is not None:
+            self.announcer.announce(result.record, state, result.code or None, now)
 
     def _accept(self, letters: list[Letter], call: Invocation) -> Response:
         """Put mails on the queue and say so."""
@@ -271,55 +275,3 @@ def _wants_later(request: Request) -> bool:
     """`Prefer: respond-async` (RFC 7240)."""
     wishes = request.headers.get("prefer", "").lower().split(",")
     return any(wish.partition(";")[0].strip() == "respond-async" for wish in wishes)
-
-
-def invalid_mail(invalid: InvalidMail) -> Response:
-    """The answer to a request that breaks the contract: 400, 413 or 422, by what is wrong."""
-    types = {each.type for each in invalid.problems}
-    kind = "invalid-mail"
-    if types & {"too-large", "too-big-for-the-queue"}:
-        kind = "too-big"
-    elif types & {"not-json", "not-an-object"}:
-        kind = "bad-request"
-    elif types == {"other-payload"}:
-        kind = "other-payload"
-    count = len(invalid.problems)
-    detail = f"{count} {'thing is' if count == 1 else 'things are'} wrong; `errors` tells each"
-    return problem(kind, detail, problems=invalid.problems)
-
-
-def describe(record: MailRecord) -> dict[str, Any]:
-    """A mail as the API shows it."""
-    return {
-        "mail_id": record.mail_id,
-        "key": record.key,
-        "state": record.state,
-        "env_id": record.envelope_id,
-        "request_id": record.request_id,
-        "attempt": record.attempt,
-        "reason": record.reason,
-        "tag": record.tag,
-        "created_at": rfc3339(record.created_at),
-        "updated_at": rfc3339(record.updated_at),
-    }
-
-
-def describe_result(result: Result, letter: Letter) -> dict[str, Any]:
-    """What a caller is told about a mail that was just asked for."""
-    record = result.record
-    state = (
-        record.state
-        if record is not None and result.kind not in ("sent", "unknown")
-        else result.kind
-    )
-    return {
-        "mail_id": result.mail_id,
-        "key": letter.key,
-        "state": state,
-        "env_id": record.envelope_id if record else None,
-        "request_id": record.request_id if record else None,
-    }
-
-
-def _location(result: Result) -> dict[str, str]:
-    return {"Location": f"/v1/mails/{result.mail_id}"}

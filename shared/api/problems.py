@@ -21,6 +21,7 @@ KINDS: dict[str, tuple[int, str]] = {
     "wrong-content-type": (415, "The body has to be application/json"),
     "invalid-mail": (422, "The mail breaks the contract"),
     "other-payload": (422, "This key was used for another mail"),
+    "expired": (422, "The mail's own time was over before it was sent"),
     "refused-by-provider": (422, "DirectMail refused the mail"),
     "throttled": (429, "DirectMail takes no more mails for the moment"),
     "quota": (429, "DirectMail's quota is used up for today"),

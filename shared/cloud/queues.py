@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.cloud.smq import Smq
-from shared.sending.letters import Letter, compact
+from shared.errors import QueueUnavailable
+from shared.sending.letters import Letter, Settlement
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Queues:
         rejected: the queue of messages that could not be taken.
         dead: the queue of letters that wait for redrive.
         topic: the topic of mail events.
+        events: the queue of DirectMail's events.
     """
 
     smq: Smq
@@ -26,14 +28,15 @@ class Queues:
     rejected: str
     dead: str
     topic: str
+    events: str = ""
 
     def put_back(self, letter: Letter, delay: int) -> str:
         """Put a letter on the mail queue, due in `delay` ms."""
         return self.smq.send(self.mails, letter.body(), delay_ms=delay)
 
-    def accept(self, request: Mapping[str, object]) -> str:
-        """Put a bare mail request on the mail queue."""
-        return self.smq.send(self.mails, compact(dict(request)))
+    def settle(self, settlement: Settlement, delay: int) -> str:
+        """Put proof of a send on the mail queue, due in `delay` ms."""
+        return self.smq.send(self.mails, settlement.body(), delay_ms=delay)
 
     def reject(self, body: str) -> str:
         """Put a body on the reject queue."""
@@ -42,6 +45,20 @@ class Queues:
     def bury(self, letter: Letter) -> str:
         """Put a letter on the dead-letter queue."""
         return self.smq.send(self.dead, letter.body())
+
+    def defer(self, event: str, delay: int) -> str:
+        """Put one of DirectMail's events back on its queue, due in `delay` ms."""
+        return self.smq.send(self.events, event, delay_ms=delay)
+
+    def events_lag(self, now: int) -> int | None:
+        """How old the oldest waiting event is, in ms; None where that is not known."""
+        if not self.events:
+            return None
+        try:
+            oldest = self.smq.oldest(self.events)
+        except QueueUnavailable:
+            return None
+        return 0 if oldest is None else max(0, now - oldest)
 
     def publish(self, body: str, tag: str, properties: Mapping[str, str]) -> str:
         """Publish a mail event."""

@@ -18,6 +18,8 @@ from mns.mns_client import MNSClient
 from mns.mns_exception import MNSServerException
 from mns.mns_http import RequestInternal, ResponseInternal
 from mns.mns_request import (
+    PeekMessageRequest,
+    PeekMessageResponse,
     PublishMessageRequest,
     PublishMessageResponse,
     SendMessageRequest,
@@ -156,6 +158,22 @@ class Smq:
         response = PublishMessageResponse()
         self._call(self._client.publish_message, request, response)
         return str(response.message_id)
+
+    def oldest(self, queue: str) -> int | None:
+        """When the queue's oldest visible message was put there, in ms since 1970; None if empty.
+
+        Raises:
+            QueueUnavailable: SMQ refused it or did not answer.
+        """
+        # The body is not looked at, and not every producer sends base64.
+        request, response = PeekMessageRequest(queue, False), PeekMessageResponse()  # noqa: FBT003  # the SDK's "base64"
+        try:
+            self._call(self._client.peek_message, request, response)
+        except QueueUnavailable as error:
+            if error.code == "MessageNotExist":
+                return None
+            raise
+        return int(response.enqueue_time)
 
     def _call(self, operation: Any, request: Any, response: Any) -> None:
         for last in (False, True):

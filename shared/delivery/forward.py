@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
@@ -19,7 +19,8 @@ from shared.delivery.read import read_event
 from shared.errors import LedgerUnavailable
 from shared.schema import limits
 from shared.schema.mail_event import MailEvent, MailEventData, Smtp, Times
-from shared.stores.ledger import DeliveryRecord, Ledger, MailRecord
+from shared.sending.letters import compact
+from shared.stores.ledger import Channel, DeliveryRecord, Ledger, MailRecord
 from shared.times import rfc3339
 from shared.triggers.context import Invocation
 from shared.triggers.events import ArrivedEvent
@@ -38,8 +39,18 @@ OMISSIONS: tuple[dict[str, Any], ...] = (
 NOT_IN_XML = str.maketrans({"\ufffe": r"\ufffe", "\uffff": r"\uffff"})
 
 
+# How long an event waits when the ledger does not answer. In ms.
+LEDGER_PAUSE = 30_000
+# A sender's channel is noted so often at the most, by one instance. In ms.
+NOTE_EVERY = 5_000
+
+
 class Publisher(Protocol):
     """Where events go; raises `QueueUnavailable` when it was not taken."""
+
+    def defer(self, event: str, delay: int) -> str:
+        """Put one of DirectMail's events back on its queue, due in `delay` ms."""
+        ...
 
     def publish(self, body: str, tag: str, properties: Mapping[str, str]) -> str:
         """Publish one event; returns the message id."""
@@ -61,6 +72,7 @@ class Forwarder:
     publisher: Publisher
     environment: str
     source: str
+    _noted: dict[str, int] = field(default_factory=dict)
 
     def forward_all(self, arrived: Sequence[ArrivedEvent], call: Invocation) -> Counter[str]:
         """Forward each event; returns how many ended in what.
@@ -77,9 +89,17 @@ class Forwarder:
         if fact.token and fact.token.environment != self.environment:
             log.info("event.foreign", event_id=fact.event_id, environment=fact.token.environment)
             return "foreign"
-        mail = self._join(fact)
-        if mail is not None:
-            self._write_down(fact, mail, call.now())
+        try:
+            mail = self._join(fact)
+            if mail is not None:
+                self._write_down(fact, mail, call.now())
+            elif fact.token is None:
+                self._sight(fact, call.now())
+        except LedgerUnavailable as error:
+            # The event is evidence: it waits until it can be written down.
+            self.publisher.defer(compact(fact.raw), LEDGER_PAUSE)
+            log.warning("event.deferred", event_id=fact.event_id, error=str(error))
+            return "deferred"
         event = clean_event(fact, mail, source=self.source, now=call.now())
         self._publish(event, tag=fact.state)
         log.info(
@@ -106,31 +126,28 @@ class Forwarder:
 
     def _join(self, fact: DeliveryFact) -> MailRecord | None:
         """The mail that the event is about: by its token, else by DirectMail's id."""
-        try:
-            if fact.token:
-                return self.ledger.get(fact.token.mail_id)
-            if fact.envelope_id:
-                return self.ledger.find_by_envelope_id(fact.envelope_id)
-        except LedgerUnavailable as error:
-            log.warning("ledger.unavailable", error=str(error))
-        return None
+        if fact.token:
+            return self.ledger.get(fact.token.mail_id)
+        return self.ledger.find_by_envelope_id(fact.envelope_id) if fact.envelope_id else None
 
     def _write_down(self, fact: DeliveryFact, mail: MailRecord, now: int) -> None:
-        attempt = _attempt(fact, mail)
-        try:
-            # Whatever was reported, the provider must have had the mail: that proves the send.
-            self.ledger.prove(
-                mail.mail_id,
-                envelope_id=fact.envelope_id,
-                request_id=None,
-                evidence="event",
-                at=now,
-            )
-            self.ledger.record_delivery(
-                DeliveryRecord(mail.mail_id, fact.recipient or "", attempt, fact.state, now)
-            )
-        except LedgerUnavailable as error:
-            log.warning("ledger.unavailable", error=str(error), mail_id=mail.mail_id)
+        # Whatever was reported, the provider must have had the mail: that proves the send.
+        self.ledger.prove(
+            mail.mail_id, envelope_id=fact.envelope_id, request_id=None, evidence="event", at=now
+        )
+        attempt, recipient = _attempt(fact, mail), fact.recipient or ""
+        self.ledger.record_delivery(
+            DeliveryRecord(mail.mail_id, recipient, attempt, fact.state, now)
+        )
+        sender = mail.sender or ""
+        if mail.attempted_at >= self._noted.get(sender, 0) + NOTE_EVERY:
+            self.ledger.note_channel(sender, Channel(proven_at=mail.attempted_at))
+            self._noted[sender] = mail.attempted_at
+
+    def _sight(self, fact: DeliveryFact, now: int) -> None:
+        """An event of no mail that we know: somebody wrote to that recipient."""
+        if fact.sender and fact.recipient:
+            self.ledger.sight(fact.sender, fact.recipient, now)
 
     def _publish(self, event: MailEvent, *, tag: str) -> None:
         body = _fitting(event)
@@ -212,8 +229,3 @@ def _fitting(event: MailEvent) -> str:
 
 def _text(event: MailEvent) -> str:
     return event.to_json().translate(NOT_IN_XML)
-
-
-def states(counts: Mapping[str, int]) -> Iterable[str]:
-    """The counted ends as `state=n`, for one log line."""
-    return (f"{state}={count}" for state, count in sorted(counts.items()))

@@ -211,7 +211,7 @@ class MailRequest(Part):
         """
         return [
             Problem(f"/{name}", "not-yet-supported", "is not supported by this version of Postbus")
-            for name in ("expires_at", "send_at", "on_unknown", "lane")
+            for name in ("send_at", "lane")
             if getattr(self, name) is not None
         ]
 

@@ -10,7 +10,9 @@ from shared.sending.verdicts import Verdict
 FIRST_DELAY: Final = 2_000
 # One put-back waits at most half a day; queues keep a message for seven. In ms.
 LONGEST_DELAY: Final = 12 * 3_600_000
-ATTEMPTS_MAX: Final = 8
+# After so many calls the mail has failed. A throttled call costs nobody anything; a quota that is
+# still used up after a week is something else.
+ATTEMPTS_MAX: Final = {"unavailable": 16, "throttled": 32, "quota": 7}
 # DirectMail's quota day is China's. https://www.alibabacloud.com/help/en/direct-mail/limits
 QUOTA_ZONE_OFFSET: Final = 8 * 3_600_000
 DAY: Final = 24 * 3_600_000

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from shared.schema.mail_request import Attachment, MailRequest, ReplyAddress, Sender, Template
 from shared.schema.problems import InvalidMail, Problem
-from shared.sending.identity import HEADER, MailToken, message_id_of
+from shared.sending.identity import (
+    HEADER,
+    PART_MARK,
+    MailToken,
+    message_id_of,
+    read_message_id,
+)
 
 NOTIFY_PREFIX = "X-User-Notify-"
 MESSAGE_ID = "Message-ID"
@@ -112,19 +118,13 @@ def check(mail: MailRequest, policy: Policy) -> None:
         InvalidMail: with every problem that was found.
     """
     problems = list(mail.unsupported())
-    for step in (_sender, _recipients):
+    for step in (_sender, _recipients, _identity):
         try:
             step(mail, policy)
         except InvalidMail as refusal:
             problems += refusal.problems
     if problems:
         raise InvalidMail(tuple(problems))
-
-
-def with_attempt(mail: OutgoingMail, token: MailToken) -> OutgoingMail:
-    """The same call as another attempt of the same mail."""
-    headers = tuple((n, str(token) if n == HEADER else v) for n, v in mail.headers)
-    return replace(mail, headers=headers)
 
 
 def _sender(mail: MailRequest, policy: Policy) -> Sender:
@@ -143,6 +143,25 @@ def _sender(mail: MailRequest, policy: Policy) -> Sender:
             f"environment {policy.environment} does not allow this sender",
         )
     return sender
+
+
+def _identity(mail: MailRequest, _policy: Policy) -> None:
+    """The Message-ID and the key: what the mail is known by must be its own."""
+    given = next((v for n, v in mail.headers.items() if n.lower() == MESSAGE_ID.lower()), None)
+    if given is not None and mail.separate and len(mail.to) > 1:
+        raise _refusal(
+            f"/headers/{MESSAGE_ID}",
+            "message-id-for-many",
+            "each of the separate mails needs a Message-ID of its own: leave it out",
+        )
+    if given is not None and read_message_id(given):
+        raise _refusal(
+            f"/headers/{MESSAGE_ID}",
+            "reserved-message-id",
+            "this is the form of Postbus's own, by which it knows its mails again",
+        )
+    if mail.key is not None and PART_MARK in mail.key:
+        raise _refusal("/key", "reserved-character", f"a key cannot have the character {PART_MARK}")
 
 
 def _recipients(mail: MailRequest, policy: Policy) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 
 import structlog
 
-from shared.errors import QueueUnavailable
+from shared.errors import LedgerUnavailable, QueueUnavailable
 from shared.schema.problems import InvalidMail, Problem
+from shared.sending.announce import Announcer
 from shared.sending.answers import Rejected
 from shared.sending.backoff import ATTEMPTS_MAX, delay_after
 from shared.sending.compose import check
@@ -23,9 +24,11 @@ from shared.sending.letters import (
     REDRIVE_STEP,
     Letter,
     Note,
+    Settlement,
     check_size,
     fan_out,
     read_letter,
+    read_settlement,
 )
 from shared.sending.mailer import CALL_MARGIN, LEASE_MARGIN, Mailer, Result
 from shared.sending.rejects import reject_letters
@@ -39,6 +42,19 @@ log = structlog.get_logger("postbus.sending")
 SHORT_WAIT = 5_000
 # A copy that lost a race looks again at once; the winner's row says what to do.
 RACES_MAX = 5
+HOUR = 3_600_000
+LEDGER_WAIT_MAX = 600_000
+# Results after which a person has to do something, and the state the mail waits for that in.
+BURIED = {"misconfigured": "parked", "unknown-late": "held"}
+# Results after which the same copy simply comes back: not before so many ms.
+COMES_BACK = {
+    "in-progress": 1_000,
+    "unknown-early": 1_000,
+    "no-permit": 1_000,
+    "no-time": 1_000,
+    "race": 0,
+    "ledger-down": SHORT_WAIT,
+}
 # Verdicts after which it is proven that no mail went out.
 NOT_SENT = frozenset({"refused", "misconfigured", "throttled", "quota", "unavailable"})
 
@@ -48,6 +64,10 @@ class MailQueues(Protocol):
 
     def put_back(self, letter: Letter, delay: int) -> str:
         """Put a letter on the mail queue, due in `delay` ms; returns the message id."""
+        ...
+
+    def settle(self, settlement: Settlement, delay: int) -> str:
+        """Put proof of a send on the mail queue, due in `delay` ms."""
         ...
 
     def reject(self, body: str) -> str:
@@ -67,12 +87,14 @@ class Consumer:
         mailer: sends.
         queues: where letters go.
         chance: gives random numbers from 0 to 1.
+        announcer: publishes states.
         at_once: runs a function over messages, several at a time, for so many ms at most; gives
             back the messages whose work has not ended by then.
     """
 
     mailer: Mailer
     queues: MailQueues
+    announcer: Announcer
     chance: Callable[[], float]
     at_once: Callable[
         [Callable[[QueueMessage], None], Sequence[QueueMessage], int], list[QueueMessage]
@@ -105,6 +127,10 @@ class Consumer:
             problem = Problem(pointer="", type="bad-trigger-event", detail=message.broken)
             self._reject(message, "bad-trigger-event", (problem,), call)
             return
+        settlement = read_settlement(message)
+        if settlement is not None:
+            self._prove(settlement, call.now())
+            return
         try:
             letter = read_letter(message, call.now())
             check_size(letter)
@@ -113,12 +139,25 @@ class Consumer:
             self._reject(message, "invalid-mail", invalid.problems, call)
             return
         if letter.mail.separate and len(letter.mail.to) > 1:
+            if not self._register(letter, message, call):
+                return
             for part in fan_out(letter):
                 self.queues.put_back(part, 0)
             log.info("mail.separated", key_mail_id=self.mailer.mail_id(letter.key),
                      mails=len(letter.mail.to))  # fmt: skip
             return
         self._send(letter, message, call)
+
+    def _register(self, letter: Letter, message: QueueMessage, call: Invocation) -> bool:
+        """Write down what the key of a `separate` mail stands for; False where it is taken."""
+        try:
+            known = self.mailer.register(letter, call.now())
+        except LedgerUnavailable:
+            self.queues.put_back(letter, SHORT_WAIT)
+            return False
+        if not known:
+            self._reject(message, "other-payload", (other_payload(letter.key),), call)
+        return known
 
     def _send(self, letter: Letter, message: QueueMessage, call: Invocation) -> None:
         result = self.mailer.attempt(letter, call)
@@ -142,6 +181,7 @@ class Consumer:
         kind, now = result.kind, call.now()
         if kind == "refused":
             self._reject(message, "refused-by-provider", (refusal_of(result),), call)
+            self._announce(result, "refused", now)
             self._release(result, "refused", letter.custody, now)
         elif kind == "other-payload":
             self._reject(message, kind, (other_payload(letter.key),), call)
@@ -149,24 +189,51 @@ class Consumer:
             self._try_again(result, letter, call)
         elif kind == "unknown":
             self.queues.put_back(letter.next(Note(now, kind, result.code)), self.mailer.grace)
+            self._announce(result, "unknown", now)
             self._release(result, "unknown", letter.custody + 1, now)
-        elif kind == "misconfigured":
-            self._bury(result, letter, "parked", now)
-        elif kind == "unknown-late":
-            self._bury(result, letter, "held", now)
-        elif kind in ("in-progress", "unknown-early"):
-            self.queues.put_back(letter, max(result.wait, 1_000))
-        elif kind in ("no-time", "ledger-down", "race"):
-            self.queues.put_back(letter, SHORT_WAIT if kind == "ledger-down" else 0)
-        elif kind == "sent" and not result.settled:
-            # The proof must outlive this instance. The row is `sending` with a lease, so this
-            # copy comes back as `unknown`; by then the delivery event is the proof.
-            self.queues.put_back(letter, SHORT_WAIT)
+        elif kind in BURIED:
+            self._bury(result, letter, BURIED[kind], now)
+        elif kind in COMES_BACK:
+            least = COMES_BACK[kind]
+            if kind == "ledger-down":
+                # Nothing drops copies while the ledger is down: the longer it is, the rarer they
+                # come, so that they cannot breed.
+                least = min(LEDGER_WAIT_MAX, max(least, (now - letter.first_seen) // 2))
+            self.queues.put_back(letter, max(result.wait, least))
+        elif kind in ("sent", "expired"):
+            self._finish(result, kind, now)
+
+    def _finish(self, result: Result, state: str, now: int) -> None:
+        """A mail that is final: its proof is safe in the ledger, or goes on the queue."""
+        record = result.record
+        if record is None:
+            return
+        if not result.settled and record.envelope_id:
+            proof = Settlement(record.mail_id, record.envelope_id, record.request_id)
+            self.queues.settle(proof, SHORT_WAIT)
+        self._announce(result, state, now)
+
+    def _prove(self, settlement: Settlement, now: int) -> None:
+        """Write proof down that an earlier invocation could not."""
+        try:
+            self.mailer.ledger.prove(
+                settlement.mail_id,
+                envelope_id=settlement.envelope_id,
+                request_id=settlement.request_id,
+                evidence="answer",
+                at=now,
+            )
+        except LedgerUnavailable:
+            self.queues.settle(settlement, SHORT_WAIT)
+
+    def _announce(self, result: Result, state: str, now: int) -> None:
+        if result.record is not None:
+            self.announcer.announce(result.record, state, result.code or None, now)
 
     def _try_again(self, result: Result, letter: Letter, call: Invocation) -> None:
         now = call.now()
         attempt = result.record.attempt if result.record else 1
-        if result.kind == "unavailable" and attempt >= ATTEMPTS_MAX:
+        if attempt >= ATTEMPTS_MAX[result.kind]:
             self._bury(result, letter, "failed", now)
             return
         delay = delay_after(
@@ -181,8 +248,24 @@ class Consumer:
 
     def _bury(self, result: Result, letter: Letter, state: str, now: int) -> None:
         self.queues.bury(letter.next(Note(now, state, result.code), step=REDRIVE_STEP))
+        if state == "parked":
+            self._alarm(result, now)
+        else:
+            self._announce(result, state, now)
         # The row keeps this copy's number: the buried one's is higher, and may try again.
         self._release(result, state, letter.custody, now)
+
+    def _alarm(self, result: Result, now: int) -> None:
+        """Tell an operator, once an hour for each fault and not once for each mail."""
+        hour = now // HOUR
+        try:
+            first = self.mailer.ledger.take_permits(
+                f"alarm:{result.code}:{hour}", 1, 1, (hour + 2) * HOUR
+            )
+        except LedgerUnavailable:
+            first = True
+        if first:
+            log.error("alarm.misconfigured", code=result.code, mail_id=result.mail_id)
 
     def _release(self, result: Result, state: str, custody: int, now: int) -> None:
         if result.record is not None:

@@ -18,6 +18,9 @@ from typing import Any
 NOTIFY_NAME = "Postbus"
 HEADER = f"X-User-Notify-{NOTIFY_NAME}"
 
+# Between a `separate` mail's key and the number of its part: no key of a user's has it.
+PART_MARK = "␟"
+
 _TOKEN = re.compile(r"v1\.([a-z0-9][a-z0-9-]{0,31})\.([a-z2-7]{26})\.(\d{1,9})")
 _MESSAGE_ID = re.compile(r"<?([a-z2-7]{26})\.([a-z0-9][a-z0-9-]{0,31})@[^<>@\s]+>?")
 

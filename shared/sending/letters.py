@@ -16,6 +16,7 @@ from typing import Any
 from shared.schema import limits
 from shared.schema.mail_request import MailRequest, parse_mail
 from shared.schema.problems import InvalidMail, Problem
+from shared.sending.identity import PART_MARK
 from shared.triggers.json_bytes import NotJson, read_json
 from shared.triggers.queue import QueueMessage
 
@@ -128,13 +129,44 @@ def first_letter(request: bytes | dict[str, Any], *, key: str, now: int) -> Lett
     return Letter(given=given, mail=mail, key=mail.key or key, first_seen=now)
 
 
+@dataclass(frozen=True)
+class Settlement:
+    """Proof of a send that could not be written down: the queue keeps it until it can be."""
+
+    mail_id: str
+    envelope_id: str
+    request_id: str | None = None
+
+    def body(self) -> str:
+        """The settlement as a message body."""
+        told = [self.mail_id, self.envelope_id, self.request_id]
+        return compact({ENVELOPE: ENVELOPE_VERSION, "settle": told})
+
+
+def read_settlement(message: QueueMessage) -> Settlement | None:
+    """Read a message that carries proof of a send; None for every other message."""
+    try:
+        document = read_json(message.body)
+    except NotJson:
+        return None
+    if not isinstance(document, dict) or document.get(ENVELOPE) != ENVELOPE_VERSION:
+        return None
+    told = document.get("settle")
+    if not isinstance(told, list) or len(told) != len(("mail", "envelope", "request")):
+        return None
+    mail_id, envelope_id, request_id = told
+    if not isinstance(mail_id, str) or not isinstance(envelope_id, str):
+        return None
+    return Settlement(mail_id, envelope_id, request_id if isinstance(request_id, str) else None)
+
+
 def fan_out(letter: Letter) -> list[Letter]:
     """A letter for each recipient of a `separate` mail, each with a key of its own."""
     shared_fields = {k: v for k, v in letter.given.items() if k not in ("to", "key", "separate")}
     letters = []
     for index, recipient in enumerate(letter.mail.to):
         given = {**shared_fields, "to": [recipient]}
-        key = f"{letter.key}/{index}"
+        key = f"{letter.key}{PART_MARK}{index}"
         letters.append(replace(letter, given=given, mail=parse_mail(given), key=key))
     return letters
 

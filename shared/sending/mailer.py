@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from shared.errors import LedgerUnavailable
@@ -17,9 +17,11 @@ from shared.sending.answers import Accepted, Answer, Broken, Rejected
 from shared.sending.compose import OutgoingMail, Policy, compose
 from shared.sending.identity import MailToken, mail_id_of, payload_hash
 from shared.sending.letters import Letter
-from shared.sending.protocol import DECISIONS, TRANSITIONS, Situation, situation_of
+from shared.sending.pace import Denied, Pacer
+from shared.sending.protocol import DECISIONS, Situation, check_transition, situation_of
+from shared.sending.unknowns import channel_is_alive, settle
 from shared.sending.verdicts import Verdict, verdict_of
-from shared.stores.ledger import Ledger, MailRecord
+from shared.stores.ledger import Channel, Ledger, MailRecord
 from shared.triggers.context import Invocation
 
 # A lease outlives its invocation by this much, for clocks that differ. In ms.
@@ -29,7 +31,23 @@ CALL_MARGIN = 2_000
 # No call is begun with less time than this; a slow answer would be cut off. In ms.
 CALL_MINIMUM = 3_000
 
-ResultKind = Verdict | Situation | Literal["no-time", "ledger-down", "race"]
+# Records outlive the event window (30 days) and the stay of a dead letter (7 days). In ms.
+KEEP = 45 * 24 * 3_600_000
+# The sender's channel is noted so often at the most, by one instance: it is no counter. In ms.
+NOTE_EVERY = 5_000
+
+Carrier = Literal["queue", "caller"]
+ResultKind = (
+    Verdict
+    | Situation
+    | Literal[
+        "no-time",  # too little of the invocation is left for a call
+        "no-permit",  # the account's rate or quota is used up for the moment
+        "expired",  # the mail's own time was over before it could be sent
+        "ledger-down",
+        "race",  # somebody else changed the row in between
+    ]
+)
 
 
 class Provider(Protocol):
@@ -51,6 +69,7 @@ class Result:
         answer: the provider's answer, where there was a call.
         wait: in how many ms to come back, where that is known.
         settled: False where the ledger could not be told that the mail was sent.
+        denied: for `no-permit`, `throttled` or `quota`.
     """
 
     kind: ResultKind
@@ -59,12 +78,15 @@ class Result:
     answer: Answer | None = None
     wait: int = 0
     settled: bool = True
+    denied: str = ""
 
     @property
     def code(self) -> str:
         """The provider's code, or the kind of the break, for logs and histories."""
         if isinstance(self.answer, Rejected):
             return self.answer.code
+        if self.denied:
+            return self.denied
         return self.answer.kind if isinstance(self.answer, Broken) else ""
 
 
@@ -78,6 +100,9 @@ class Mailer:
         policy: this environment's rules.
         new_owner: makes a new id for each claim.
         grace: how long evidence of an unknown mail is waited for, in ms.
+        pacer: gives the account's permits; None asks for none.
+        lag: how old the oldest waiting delivery event is, in ms; None where that is not known.
+        keep: how long records are kept, in ms.
     """
 
     ledger: Ledger
@@ -85,13 +110,22 @@ class Mailer:
     policy: Policy
     new_owner: Callable[[], str]
     grace: int
+    pacer: Pacer | None = None
+    lag: Callable[[], int | None] = lambda: None
+    keep: int = KEEP
+    _noted: dict[str, int] = field(default_factory=dict)
 
     def mail_id(self, key: str) -> str:
         """The id of the mail with that key, in this environment."""
         return mail_id_of(self.policy.environment, key)
 
-    def attempt(self, letter: Letter, call: Invocation) -> Result:
+    def attempt(self, letter: Letter, call: Invocation, carrier: Carrier = "queue") -> Result:
         """Try to send a letter's mail.
+
+        Args:
+            letter: the mail.
+            call: the invocation.
+            carrier: who keeps the mail while it is not final.
 
         Raises:
             InvalidMail: this environment does not allow the sender or a recipient.
@@ -101,76 +135,156 @@ class Mailer:
         if call.remaining() < CALL_MINIMUM + CALL_MARGIN:
             return Result("no-time", mail_id)
         try:
-            claimed = self._claim(letter, outgoing, mail_id, call)
+            claimed = self._claim(letter, outgoing, mail_id, call, carrier)
         except LedgerUnavailable:
             return Result("ledger-down", mail_id)
         if isinstance(claimed, Result):
             return claimed
         return self._send(claimed, letter, call)
 
-    def release(
-        self, record: MailRecord, state: str, *, custody: int, reason: str, now: int
+    def register(self, letter: Letter, now: int) -> bool:
+        """Write down what a key stands for, for a mail that goes as many mails.
+
+        Returns:
+            False where the key stands for another mail already.
+
+        Raises:
+            LedgerUnavailable: the ledger did not answer.
+        """
+        mail_id, payload = self.mail_id(letter.key), payload_hash(letter.given)
+        record = MailRecord(
+            mail_id=mail_id,
+            key=letter.key,
+            state="accepted",
+            payload=payload,
+            notify=letter.mail.notify,
+            tag=letter.mail.tag,
+            created_at=now,
+            updated_at=now,
+            expires_at=now + self.keep,
+        )
+        if self.ledger.create(record):
+            return True
+        known = self.ledger.get(mail_id)
+        return known is not None and known.payload == payload
+
+    def release(  # noqa: PLR0913  # each by its name
+        self,
+        record: MailRecord,
+        state: str,
+        *,
+        custody: int,
+        reason: str,
+        now: int,
+        carrier: Carrier | None = None,
     ) -> bool:
         """Give up a claim: the mail was not sent (or nobody knows), and is safe elsewhere.
+
+        Args:
+            record: the claim.
+            state: what the mail is now.
+            custody: the number of the newest copy that carries it.
+            reason: a code.
+            now: ms since 1970.
+            carrier: who carries it from now on; None leaves that as it is.
 
         Returns:
             False where somebody else changed the row meanwhile: an event proved the send, or the
             ledger did not answer. Both are safe: the row then says `sent`, or the lease ends.
         """
-        if state != record.state and state not in TRANSITIONS[record.state]:
-            raise ValueError(f"{record.state} -> {state} is not in the protocol")
         new = replace(
             record,
             state=state,
             custody=max(custody, record.custody),
+            carrier=carrier or record.carrier,
             reason=reason or None,
-            unknown_since=(record.unknown_since or now) if state == "unknown" else 0,
+            unknown_since=(record.unknown_since or now) if state in ("unknown", "held") else 0,
             lease_until=0,
             updated_at=now,
         )
+        check_transition(record, new)
         try:
             return self.ledger.change(record, new)
         except LedgerUnavailable:
             return False
 
     def _claim(
-        self, letter: Letter, outgoing: OutgoingMail, mail_id: str, call: Invocation
+        self,
+        letter: Letter,
+        outgoing: OutgoingMail,
+        mail_id: str,
+        call: Invocation,
+        carrier: Carrier,
     ) -> MailRecord | Result:
         """Claim the mail's row, or say why not."""
-        row = self.ledger.get(mail_id)
+        known = self.ledger.get(mail_id)
         now = call.now()
         payload = payload_hash(letter.given)
+        # A record that has expired counts as not there, but it is in the way of a new one.
+        row = None if known and 0 < known.expires_at <= now else known
         situation = situation_of(
             row, payload=payload, custody=letter.custody, now=now, grace=self.grace
         )
-        if row is None:
-            claim = self._claimed(
-                MailRecord(
-                    mail_id=mail_id,
-                    key=letter.key,
-                    state="sending",
-                    custody=letter.custody,
-                    payload=payload,
-                    sender=outgoing.sender_address,
-                    tag=outgoing.tag,
-                    notify=letter.mail.notify,
-                    created_at=now,
-                ),
-                call,
-            )
-            return claim if self.ledger.create(claim) else Result("race", mail_id)
         decision = DECISIONS[situation]
-        if decision == "claim":
-            custody = max(row.custody, letter.custody)
-            known = replace(row, custody=custody, sender=outgoing.sender_address)
-            claim = self._claimed(known, call)
-            return claim if self.ledger.change(row, claim) else Result("race", mail_id)
-        if decision == "make-unknown":
+        if row is not None and decision == "settle-unknown":
+            settled = self._settle_unknown(row, letter, now)
+            if settled is not None:
+                return settled
+        elif row is not None and decision == "make-unknown":
             return self._make_unknown(row, now)
-        wait = {"in-progress": row.lease_until - now, "unknown-early": self._grace_left(row, now)}
-        return Result(situation, mail_id, row, wait=wait.get(situation, 0))
+        elif row is not None and decision != "claim":
+            wait = {
+                "in-progress": row.lease_until - now,
+                "unknown-early": row.unknown_since + self.grace - now,
+            }
+            return Result(situation, mail_id, row, wait=wait.get(situation, 0))
+        base = row or MailRecord(
+            mail_id=mail_id,
+            key=letter.key,
+            state="waiting",
+            payload=payload,
+            tag=outgoing.tag,
+            notify=letter.mail.notify,
+            created_at=now,
+        )
+        base = replace(
+            base,
+            custody=max(base.custody, letter.custody),
+            sender=outgoing.sender_address,
+            carrier=carrier,
+            expires_at=now + self.keep,
+        )
+        # Of a mail whose outcome is unknown nobody can say that it was not sent in time.
+        if base.state not in ("unknown", "held") and _expired(letter, now):
+            return self._write(known, self._expired(base, now), Result("expired", mail_id))
+        denied = self._permit(outgoing, call)
+        if denied is not None:
+            return Result("no-permit", mail_id, row, wait=denied.wait, denied=denied.kind)
+        claim = self._claimed(base, call)
+        return self._write(known, claim, claim)
+
+    def _write(
+        self, known: MailRecord | None, new: MailRecord, then: MailRecord | Result
+    ) -> MailRecord | Result:
+        """Write the row if it still is as it was read; else it is a race."""
+        check_transition(known, new)
+        written = self.ledger.create(new) if known is None else self.ledger.change(known, new)
+        if not written:
+            return Result("race", new.mail_id)
+        return replace(then, record=new) if isinstance(then, Result) else then
+
+    def _permit(self, outgoing: OutgoingMail, call: Invocation) -> Denied | None:
+        """Wait for a permit of the account, within the invocation's time."""
+        if self.pacer is None:
+            return None
+        spare = call.remaining() - CALL_MINIMUM - CALL_MARGIN
+        return self.pacer.take(len(outgoing.to) + len(outgoing.bcc), spare)
+
+    def _expired(self, row: MailRecord, now: int) -> MailRecord:
+        return replace(row, state="expired", unknown_since=0, lease_until=0, updated_at=now)
 
     def _claimed(self, row: MailRecord, call: Invocation) -> MailRecord:
+        now = call.now()
         return replace(
             row,
             state="sending",
@@ -179,8 +293,34 @@ class Mailer:
             lease_until=call.deadline + LEASE_MARGIN,
             unknown_since=0,
             reason=None,
-            updated_at=call.now(),
+            updated_at=now,
+            attempted_at=now,
         )
+
+    def _settle_unknown(self, row: MailRecord, letter: Letter, now: int) -> Result | None:
+        """The grace is over without evidence: None to send again, else what to do instead."""
+        sender = row.sender or ""
+        addresses = (*letter.mail.to, *letter.mail.bcc)
+        decided = settle(
+            wish=letter.mail.on_unknown or "resend",
+            alive=channel_is_alive(
+                self.ledger.channel(sender),
+                attempted_at=row.attempted_at,
+                lag=self.lag(),
+                grace=self.grace,
+            ),
+            sighted=any(
+                self.ledger.sighted_at(sender, address) >= row.attempted_at for address in addresses
+            ),
+            unknown_since=row.unknown_since,
+            now=now,
+            grace=self.grace,
+        )
+        if decided == "resend":
+            return None
+        if decided == "hold":
+            return Result("unknown-late", row.mail_id, row)
+        return Result("unknown-early", row.mail_id, row, wait=max(1_000, self.grace // 2))
 
     def _make_unknown(self, row: MailRecord, now: int) -> Result:
         """An ended lease: the grace runs from now, whoever finds it first."""
@@ -188,9 +328,6 @@ class Mailer:
         if not self.ledger.change(row, unknown):
             return Result("race", row.mail_id)
         return Result("unknown-early", row.mail_id, unknown, wait=self.grace)
-
-    def _grace_left(self, row: MailRecord, now: int) -> int:
-        return row.unknown_since + self.grace - now
 
     def _give_up(self, claim: MailRecord, now: int) -> None:
         """A claim that was not used: as if it had not been made."""
@@ -224,4 +361,19 @@ class Mailer:
         except LedgerUnavailable:
             told = replace(claim, envelope_id=answer.envelope_id, request_id=answer.request_id)
             return Result("sent", claim.mail_id, told, answer, settled=False)
+        self._note_channel(claim)
         return Result("sent", claim.mail_id, row or claim, answer)
+
+    def _note_channel(self, claim: MailRecord) -> None:
+        """Remember that this sender's mail was accepted: its event is to be expected."""
+        sender = claim.sender or ""
+        if claim.attempted_at < self._noted.get(sender, 0) + NOTE_EVERY:
+            return
+        with suppress(LedgerUnavailable):
+            self.ledger.note_channel(sender, Channel(sent_at=claim.attempted_at))
+            self._noted[sender] = claim.attempted_at
+
+
+def _expired(letter: Letter, now: int) -> bool:
+    expiry = letter.mail.expires_at
+    return expiry is not None and now >= expiry.timestamp() * 1000

@@ -36,9 +36,9 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     "waiting": frozenset({"sending", "expired", "cancelled", "suppressed"}),
     "sending": frozenset({"sent", "refused", "waiting", "unknown", "held", "parked", "failed"}),
     "unknown": frozenset({"sent", "sending", "held"}),
-    "held": frozenset({"sent", "sending", "cancelled"}),
-    "parked": frozenset({"sending", "cancelled"}),
-    "failed": frozenset({"sending"}),  # redriven by hand
+    "held": frozenset({"sent", "sending", "unknown", "cancelled"}),
+    "parked": frozenset({"sending", "expired", "cancelled"}),
+    "failed": frozenset({"sending", "expired"}),  # redriven by hand
     "sent": frozenset(),
     "refused": frozenset(),
     "expired": frozenset(),
@@ -79,6 +79,18 @@ DECISIONS: dict[Situation, Decision] = {
 }
 
 
+def check_transition(old: MailRecord | None, new: MailRecord) -> None:
+    """Make sure that the table allows a change; a row that expired counts as not there.
+
+    Raises:
+        ValueError: it does not: a bug.
+    """
+    if old is None or 0 < old.expires_at <= new.updated_at:
+        return
+    if old.state != new.state and new.state not in TRANSITIONS[old.state]:
+        raise ValueError(f"{old.state} -> {new.state} is not in the protocol")
+
+
 def situation_of(
     row: MailRecord | None, *, payload: str, custody: int, now: int, grace: int
 ) -> Situation:
@@ -95,6 +107,9 @@ def situation_of(
         return "new"
     if row.payload != payload:
         return "other-payload"
+    if row.state == "held" and row.carrier == "caller":
+        # No queue carries it; the caller's repeat is what it waits for.
+        return "unknown-early" if now < row.unknown_since + grace else "unknown-late"
     if row.state in ("parked", "failed", "held"):
         if custody >= row.custody + REDRIVE_STEP:
             return "redriven"

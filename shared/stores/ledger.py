@@ -28,6 +28,8 @@ class MailRecord:
         envelope_id: DirectMail's id of the accepted call: evidence of the strongest kind.
         evidence: where the proof of a send came from: `answer` or `event`; None without one.
         reason: why it was refused, parked, held or failed; a code, never a body.
+        attempted_at: when the latest call was begun, in ms since 1970.
+        carrier: who carries the mail while it is not final: the `queue`, or the HTTP `caller`.
         expires_at: from when on the row counts as not there; 0 for never.
         notify: what the sender wanted back on every event, names as given.
     """
@@ -50,6 +52,8 @@ class MailRecord:
     notify: Mapping[str, str] = field(default_factory=dict)
     created_at: int = 0
     updated_at: int = 0
+    attempted_at: int = 0
+    carrier: str = "queue"
     expires_at: int = 0
 
 

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,7 @@ class SqliteLedger:
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._connection() as connection:
             connection.executescript(_SCHEMA)
+            _add_columns(connection)
 
     def get(self, mail_id: str) -> MailRecord | None:
         """See `Ledger.get`."""
@@ -225,6 +226,18 @@ class SqliteLedger:
             yield connection
         except sqlite3.Error as error:
             raise LedgerUnavailable(f"the ledger at {self._path} failed: {error}") from error
+
+
+def _add_columns(connection: sqlite3.Connection) -> None:
+    """Bring a file of an earlier version up to date: the columns it lacks, with their defaults."""
+    there = {row[1] for row in connection.execute("PRAGMA table_info (mails)")}
+    for column in fields(MailRecord):
+        if column.name in there:
+            continue
+        default = column.default if isinstance(column.default, (int, str)) else None
+        with suppress(sqlite3.OperationalError):  # another process was quicker
+            quoted = connection.execute("SELECT quote(?)", (default,)).fetchone()[0]
+            connection.execute(f"ALTER TABLE mails ADD COLUMN {column.name} DEFAULT {quoted}")
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:

@@ -37,7 +37,13 @@ class Service:
         keys = iter(f"made-{number}" for number in range(1, 1000))
         world = self.world
         mails = Mails(
-            world.mailer, world.ledger, world.queues, lambda: next(keys), lambda: 0.5, self.at_most
+            world.mailer,
+            world.ledger,
+            world.queues,
+            world.announcer,
+            lambda: next(keys),
+            lambda: 0.5,
+            self.at_most,
         )
         self.api = Api(mails, "test")
 

@@ -10,7 +10,7 @@ import pytest
 
 from shared.api.mails import SOON
 from shared.schema.limits import DOCUMENT_MAX
-from shared.sending.answers import Accepted, Answer, Broken, Rejected
+from shared.sending.answers import Answer, Broken, Rejected
 from shared.sending.compose import Policy
 from shared.sending.identity import payload_hash
 from shared.sending.letters import MAIL_ON_QUEUE_MAX, compact
@@ -229,6 +229,7 @@ def test_unknown_and_not_on_the_queue(service: Service, why: str) -> None:
         answer = service.post(mail, headers=KEY)
         assert (answer.status, told(answer)["state"]) == (202, "held")
         assert (service.world.row().state, service.world.queues.mails) == ("held", [])
+        assert service.world.row().custody == 0
     assert len(service.world.provider.calls) == 1
 
 
@@ -507,7 +508,7 @@ KEYS: dict[str, tuple[str | None, str | None, str | tuple[int, str]]] = {
 def test_keys(
     service: Service, header: str | None, own: str | None, expected: str | tuple[int, str]
 ) -> None:
-    """The key is the header's, bare or quoted, or the mail's own; two different ones are refused."""
+    """The key is the header's, bare or quoted, or the mail's own; two different are refused."""
     mail = {**MAIL, "key": own} if own is not None else MAIL
     answer = service.post(mail, headers={} if header is None else {"idempotency-key": header})
     if isinstance(expected, str):

@@ -93,8 +93,10 @@ def trees() -> dict[str, ast.Module]:
 
 
 def imports() -> Iterator[Import]:
-    """Every import anywhere, also those inside of functions; `from a import b` as `a.b` where
-    that is a module of ours."""
+    """Every import anywhere, also those inside of functions.
+
+    `from a import b` counts as an import of `a.b` where that is a module of ours.
+    """
     for importer, tree in trees().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
@@ -204,7 +206,7 @@ def test_every_exception_is_needed() -> None:
 
 
 def test_pure_rooms_know_no_implementation() -> None:
-    """The rooms inside know the ledger's protocol, and neither its stores, the edge nor the root."""
+    """The rooms inside know the ledger's protocol, but no store, nor the edge, nor the root."""
     assert [
         str(each)
         for each in imports()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,13 +19,14 @@ import pytest
 
 from shared.errors import LedgerUnavailable, QueueUnavailable
 from shared.schema.mail_request import Sender, parse_mail
+from shared.sending.announce import Announcer
 from shared.sending.answers import Accepted, Answer
 from shared.sending.compose import OutgoingMail, Policy
 from shared.sending.consumer import Consumer
 from shared.sending.identity import HEADER, read_token
-from shared.sending.letters import Letter
+from shared.sending.letters import Letter, Settlement
 from shared.sending.mailer import Mailer
-from shared.stores.ledger import DeliveryRecord, MailRecord
+from shared.stores.ledger import Channel, DeliveryRecord, MailRecord
 from shared.stores.sqlite import SqliteLedger
 from shared.triggers.context import Invocation
 from shared.triggers.queue import QueueMessage
@@ -55,6 +56,7 @@ class Clock:
         self.now = NOON
 
     def __call__(self) -> int:
+        """The time."""
         return self.now
 
     def invocation(self, timeout: int = TIMEOUT) -> Invocation:
@@ -113,9 +115,15 @@ class WatchedLedger:
         """See `Ledger.change`."""
         return self._run("change", lambda: self.inner.change(old, new))
 
-    def prove(self, mail_id: str, **evidence: Any) -> MailRecord | None:
+    def prove(self, mail_id: str, *, envelope_id: str | None, request_id: str | None,
+              evidence: str, at: int) -> MailRecord | None:  # fmt: skip
         """See `Ledger.prove`."""
-        return self._run("prove", lambda: self.inner.prove(mail_id, **evidence))
+        return self._run(
+            "prove",
+            lambda: self.inner.prove(
+                mail_id, envelope_id=envelope_id, request_id=request_id, evidence=evidence, at=at
+            ),
+        )
 
     def find_by_envelope_id(self, envelope_id: str) -> MailRecord | None:
         """See `Ledger.find_by_envelope_id`."""
@@ -128,6 +136,36 @@ class WatchedLedger:
     def deliveries(self, mail_id: str) -> list[DeliveryRecord]:
         """See `Ledger.deliveries`."""
         return self._run("deliveries", lambda: self.inner.deliveries(mail_id))
+
+    def by_state(self, states: Collection[str], limit: int) -> list[MailRecord]:
+        """See `Ledger.by_state`."""
+        return self._run("by_state", lambda: self.inner.by_state(states, limit))
+
+    def take_permits(self, slice_id: str, count: int, limit: int, expires_at: int) -> bool:
+        """See `Ledger.take_permits`."""
+        return self._run(
+            "take_permits", lambda: self.inner.take_permits(slice_id, count, limit, expires_at)
+        )
+
+    def channel(self, sender: str) -> Channel:
+        """See `Ledger.channel`."""
+        return self._run("channel", lambda: self.inner.channel(sender))
+
+    def note_channel(self, sender: str, channel: Channel) -> None:
+        """See `Ledger.note_channel`."""
+        self._run("note_channel", lambda: self.inner.note_channel(sender, channel))
+
+    def sight(self, sender: str, recipient: str, at: int) -> None:
+        """See `Ledger.sight`."""
+        self._run("sight", lambda: self.inner.sight(sender, recipient, at))
+
+    def sighted_at(self, sender: str, recipient: str) -> int:
+        """See `Ledger.sighted_at`."""
+        return self._run("sighted_at", lambda: self.inner.sighted_at(sender, recipient))
+
+    def purge(self, now: int) -> int:
+        """See `Ledger.purge`."""
+        return self._run("purge", lambda: self.inner.purge(now))
 
     def close(self) -> None:
         """See `Ledger.close`."""
@@ -206,6 +244,7 @@ class Queues:
         self.delays: list[int] = []
         self.rejected: list[dict[str, Any]] = []
         self.dead: list[bytes] = []
+        self.published: list[tuple[str, dict[str, Any]]] = []
         self._ids = (f"message-{number}" for number in itertools.count(1))
 
     def put_back(self, letter: Letter, delay: int) -> str:
@@ -218,6 +257,18 @@ class Queues:
         """See `MailQueues.reject`."""
         with self._step("reject"):
             self.rejected.append(json.loads(body))
+            return next(self._ids)
+
+    def settle(self, settlement: Settlement, delay: int) -> str:
+        """See `MailQueues.settle`."""
+        with self._step("settle"):
+            return self.put(settlement.body().encode(), delay)
+
+    def publish(self, body: str, tag: str, properties: Mapping[str, str]) -> str:
+        """See `Publisher.publish`."""
+        assert properties["id"]
+        with self._step("publish"):
+            self.published.append((tag, json.loads(body)))
             return next(self._ids)
 
     def bury(self, letter: Letter) -> str:
@@ -261,6 +312,7 @@ class World:
     steps: Steps = field(default_factory=Steps)
     policy: Policy = POLICY
     events: bool = False
+    announced: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.ledger = WatchedLedger(self.steps)
@@ -268,7 +320,8 @@ class World:
         self.queues = Queues(self.clock, self.steps)
         owners = (f"owner-{number}" for number in itertools.count(1))
         self.mailer = Mailer(self.ledger, self.provider, self.policy, lambda: next(owners), GRACE)
-        self.consumer = Consumer(self.mailer, self.queues, lambda: 0.5, one_by_one)
+        self.announcer = Announcer(self.queues, "postbus/test", self.announced)
+        self.consumer = Consumer(self.mailer, self.queues, self.announcer, lambda: 0.5, one_by_one)
 
     def letter(self, *, custody: int = 0, **fields: Any) -> Letter:
         """A letter with a good mail; the key is `k`."""

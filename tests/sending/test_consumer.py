@@ -258,7 +258,6 @@ def test_a_lost_race(world: World) -> None:
 
 def test_races_without_end(world: World) -> None:
     """Who loses every race puts the message back and lets others go first."""
-
     world.write(state="waiting", payload=payload(world))
 
     def interfere() -> None:
@@ -306,14 +305,12 @@ def test_a_broken_trigger_event(world: World) -> None:
     assert letter["problems"][0]["detail"] == "the element has no messageBody"
 
 
-def test_the_environment_refuses(world: World) -> None:
+def test_the_environment_refuses(new_world: Callable[..., World]) -> None:
     """A recipient who is not listed in a test environment gets nothing, and the reason is told."""
-    strict = World(policy=Policy("test", POLICY.default_sender))
+    strict = new_world(policy=Policy("test", POLICY.default_sender))
     strict.deliver(bare())
     assert strict.queues.rejected[0]["problems"][0]["type"] == "recipient-not-allowed"
     assert (strict.provider.calls, strict.has_row()) == ([], False)
-    strict.ledger.close()
-    del world
 
 
 def test_a_bad_message_stops_nobody(world: World) -> None:
@@ -326,7 +323,7 @@ def test_a_bad_message_stops_nobody(world: World) -> None:
 
 
 def test_a_separate_mail(world: World) -> None:
-    """A separate mail becomes one mail for each recipient, each sent once, however often it comes."""
+    """A separate mail becomes one for each recipient, each sent once, however often it comes."""
     everybody = [f"r{number}@example.net" for number in range(20)]
     body = bare(to=everybody, separate=True)
     world.deliver(body)

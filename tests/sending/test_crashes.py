@@ -71,11 +71,7 @@ def test_one_crash_anywhere(new_world: NewWorld, script: list[Say], *, events: b
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_redrive_after_a_crash_anywhere(new_world: NewWorld, script: list[Say]) -> None:
-    """Buried letters that are put back, each of them twice, never send a mail a second time.
-
-    Only where nobody knows whether the mail was sent, and no event tells, may it come twice: the
-    person who puts it back has decided so.
-    """
+    """Buried letters that are put back, each of them twice, never send a mail a second time."""
     steps = len(play(new_world(events=True), script, set()).steps.names)
     for number, moment in product(range(1, steps + 1), MOMENTS):
         world = play(new_world(events=True), script, {(number, moment)})

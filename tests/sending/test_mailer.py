@@ -405,7 +405,7 @@ class CountingProvider:
 
 
 def test_fifty_copies_at_once(world: World, tmp_path: Path) -> None:
-    """Of fifty copies that start together on fifty threads, one sends; the others see its result."""
+    """Of fifty copies that start together on fifty threads, one sends; others see its result."""
     ledger, provider, clock = SqliteLedger(tmp_path / "ledger.db"), CountingProvider(), Clock()
     mailer = Mailer(ledger, provider, POLICY, lambda: threading.current_thread().name, GRACE)
     letter, start = world.letter(), threading.Barrier(50)

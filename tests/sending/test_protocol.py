@@ -145,7 +145,7 @@ def test_every_state_ends() -> None:
 def test_every_copy_stands_somewhere(
     state: str, known: int, custody: int, lease: int, since: int
 ) -> None:
-    """Whatever a row and a copy say, there is one situation and one decision; none of them raises."""
+    """Whatever a row and a copy say, there is a decision; and no replaced copy may claim."""
     record = MailRecord(
         "id", "k", state, custody=known, payload="p", lease_until=lease, unknown_since=since
     )

@@ -26,7 +26,8 @@ CODES: dict[Verdict, str] = {
         InvalidMailAddressSendType.Malformed InvalidMailAddressDomain.Malformed
         InvalidMailAddressName.Malformed InvalidIP.NotFound InvalidAccessKeyId.NotFound
         InvalidAccessKeyId.Inactive SignatureDoesNotMatch IncompleteSignature Signature
-        InvalidTimeStamp.Expired InvalidTimeStamp.Format InvalidSecurityToken.Expired InvalidSecurityToken.Malformed
+        InvalidTimeStamp.Expired InvalidTimeStamp.Format InvalidSecurityToken.Expired
+        InvalidSecurityToken.Malformed
         MissingSecurityToken Forbidden Forbidden.RAM Forbidden.RiskControl
         Forbidden.UserVerification NoPermission InvalidCredentials UnsupportedOperation
         NoSuchVersion InvalidVersion InvalidAction.NotFound InDebt OverDue

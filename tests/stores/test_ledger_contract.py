@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.stores.ledger import DeliveryRecord, Ledger, MailRecord
+from shared.stores.ledger import Channel, DeliveryRecord, Ledger, MailRecord
 
 ROOT = Path(__file__).parents[2]
 FULL = MailRecord(
@@ -37,6 +37,7 @@ FULL = MailRecord(
     notify={"OrderId": "4711", "Shop": 'a"b\\c'},
     created_at=1_795_348_800_000,
     updated_at=1_795_348_800_001,
+    expires_at=1_799_236_800_000,
 )
 Opener = Callable[[], Ledger]
 
@@ -129,6 +130,7 @@ OTHER: dict[str, Any] = {
     "notify": {"other": "1"},
     "created_at": 9,
     "updated_at": 9,
+    "expires_at": 9,
 }
 
 
@@ -261,6 +263,151 @@ def test_deliveries_need_no_mail(ledger: Ledger) -> None:
     assert ledger.get("m") is None
 
 
+# --- Lists ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("states", "limit", "expected"),
+    [
+        (("held",), 9, ["b", "d"]),
+        (("held", "unknown"), 9, ["b", "c", "d"]),
+        (("held", "unknown"), 2, ["b", "c"]),
+        (("parked",), 9, []),
+        (("held",), 0, []),
+        ((), 9, []),
+    ],
+)
+def test_mails_by_state(
+    ledger: Ledger, states: tuple[str, ...], limit: int, expected: list[str]
+) -> None:
+    """Mails in the asked states are listed, the oldest first, as many as are asked for."""
+    rows = [("a", "sent", 1), ("d", "held", 4), ("c", "unknown", 3), ("b", "held", 2)]
+    for mail_id, state, created_at in rows:
+        ledger.create(replace(FULL, mail_id=mail_id, state=state, created_at=created_at))
+    listed = ledger.by_state(states, limit)
+    assert [row.mail_id for row in listed] == expected
+    assert listed == [ledger.get(mail_id) for mail_id in expected]
+
+
+# --- Permits -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limit", "takes", "expected"),
+    [
+        (10, [10], [True]),
+        (10, [11], [False]),
+        (10, [11, 10], [False, True]),
+        (10, [4, 4, 4, 2, 1], [True, True, False, True, False]),
+        (10, [9, 2, 1, 1], [True, False, True, False]),
+        (0, [1], [False]),
+    ],
+)
+def test_permits(ledger: Ledger, limit: int, takes: list[int], expected: list[bool]) -> None:
+    """A slice gives out its limit and no more; a take that fails takes nothing."""
+    assert [ledger.take_permits("s", count, limit, 99) for count in takes] == expected
+
+
+def test_slices_are_apart(ledger: Ledger) -> None:
+    """What one slice has given out is not missing in another."""
+    assert [ledger.take_permits(slice_id, 5, 5, 99) for slice_id in "aba"] == [True, True, False]
+
+
+@pytest.mark.parametrize(("raised", "expected"), [(7, True), (6, False), (4, False)])
+def test_a_limit_that_changes(ledger: Ledger, raised: int, *, expected: bool) -> None:
+    """A new limit holds for what was taken before it, too."""
+    ledger.take_permits("s", 5, 5, 99)
+    assert ledger.take_permits("s", 2, raised, 99) is expected
+
+
+def test_an_expired_slice_is_deleted(ledger: Ledger) -> None:
+    """Slices whose time is over do not pile up, and those that run stay."""
+    for slice_id, expires_at in (("old", 100), ("new", 101)):
+        ledger.take_permits(slice_id, 5, 5, expires_at)
+    assert ledger.purge(100) == 1
+    assert ledger.take_permits("new", 1, 5, 101) is False
+    assert ledger.take_permits("old", 1, 5, 101) is True
+
+
+def test_threads_racing_for_permits(ledger: Ledger) -> None:
+    """However many threads take at once, together they get exactly the limit."""
+    got: list[int] = []
+
+    def run(_: int) -> None:
+        while ledger.take_permits("s", 3, 100, 99):
+            got.append(3)
+        while ledger.take_permits("s", 1, 100, 99):
+            got.append(1)
+        ledger.close()
+
+    race(8, run)
+    assert sum(got) == 100
+
+
+# --- Channels and sightings ----------------------------------------------------------------------
+
+
+def test_a_channel(opener: Opener) -> None:
+    """A sender's times only ever rise, each by itself, for everybody."""
+    ledger = opener()
+    assert ledger.channel("a@x.org") == Channel(0, 0)
+    for noted, expected in (
+        (Channel(5, 0), Channel(5, 0)),
+        (Channel(3, 4), Channel(5, 4)),
+        (Channel(9, 2), Channel(9, 4)),
+        (Channel(0, 0), Channel(9, 4)),
+    ):
+        ledger.note_channel("a@x.org", noted)
+        assert opener().channel("a@x.org") == expected
+    assert ledger.channel("b@x.org") == Channel(0, 0)
+
+
+def test_sightings(opener: Opener) -> None:
+    """The latest event that belongs to no known mail is remembered, by sender and recipient."""
+    ledger = opener()
+    assert ledger.sighted_at("a@x.org", "b@x.org") == 0
+    for at, expected in ((5, 5), (3, 5), (9, 9)):
+        ledger.sight("a@x.org", "b@x.org", at)
+        assert opener().sighted_at("a@x.org", "b@x.org") == expected
+    assert ledger.sighted_at("b@x.org", "a@x.org") == 0
+    assert ledger.sighted_at("a@x.org", "c@x.org") == 0
+
+
+# --- Expiry --------------------------------------------------------------------------------------
+
+
+def test_expired_mails_are_deleted(ledger: Ledger) -> None:
+    """A mail goes with its deliveries when its time is over, and not before; 0 is never."""
+    for mail_id, expires_at in (("old", 100), ("new", 101), ("ever", 0)):
+        ledger.create(replace(FULL, mail_id=mail_id, expires_at=expires_at))
+        ledger.record_delivery(DeliveryRecord(mail_id, "ada@example.net", 1, "delivered", 5))
+    assert ledger.purge(100) == 2
+    kept = {mail_id: ledger.get(mail_id) is not None for mail_id in ("old", "new", "ever")}
+    assert kept == {"old": False, "new": True, "ever": True}
+    assert [len(ledger.deliveries(mail_id)) for mail_id in kept] == [0, 1, 1]
+    assert ledger.purge(100) == 0
+
+
+def test_an_expired_key_can_be_used_again(ledger: Ledger) -> None:
+    """After its row is deleted a mail is new, and nothing of the old one shines through."""
+    ledger.create(replace(FULL, expires_at=100))
+    prove(ledger)
+    ledger.purge(100)
+    assert ledger.find_by_envelope_id("env-1") is None
+    assert ledger.create(FULL) is True
+    assert ledger.get("m") == FULL
+
+
+def test_sightings_outlive_the_events_window(ledger: Ledger) -> None:
+    """A sighting is kept for longer than DirectMail's events come, 30 days, and not for ever."""
+    day = 86_400_000
+    ledger.sight("a@x.org", "b@x.org", 100 * day)
+    ledger.purge(130 * day)
+    assert ledger.sighted_at("a@x.org", "b@x.org") == 100 * day
+    ledger.purge(200 * day)
+    assert ledger.sighted_at("a@x.org", "b@x.org") == 0
+
+
 # --- Anything that can be in a row ---------------------------------------------------------------
 
 TEXT = st.text(max_size=30)
@@ -285,6 +432,7 @@ RECORDS = st.builds(
     notify=st.dictionaries(TEXT, TEXT, max_size=3),
     created_at=NUMBERS,
     updated_at=NUMBERS,
+    expires_at=NUMBERS,
 )
 
 
@@ -293,7 +441,7 @@ RECORDS = st.builds(
 )
 @given(RECORDS, RECORDS)
 def test_any_row(ledger: Ledger, record: MailRecord, new: MailRecord) -> None:
-    """Whatever text and numbers are in a row, they come back; a text is never taken for a number."""
+    """Whatever text and numbers are in a row, they come back as text and as numbers."""
     new = replace(new, mail_id=record.mail_id)
     if ledger.create(record):
         assert ledger.get(record.mail_id) == record
@@ -332,9 +480,12 @@ def test_threads_racing_to_create(ledger: Ledger) -> None:
     wins: list[str] = []
 
     def run(number: int) -> None:
-        for row in range(20):
-            if ledger.create(replace(FULL, mail_id=str(row), owner=f"t{number}")):
-                wins.append(f"{row} t{number}")
+        owner = f"t{number}"
+        wins.extend(
+            f"{row} {owner}"
+            for row in range(20)
+            if ledger.create(replace(FULL, mail_id=str(row), owner=owner))
+        )
         ledger.close()
 
     race(16, run)

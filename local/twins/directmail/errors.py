@@ -29,6 +29,7 @@ ERRORS: dict[str, tuple[int, str]] = {
     "MissingParameter": (400, "A parameter that this action needs is missing."),
     "SignatureDoesNotMatch": (400, "Specified signature does not match our calculation."),
     "SignatureNonceUsed": (400, "Specified signature nonce was used already."),
+    "Throttling.User": (400, "Request was denied due to user flow control."),
     "UnsupportedOperation": (400, "The specified operation is not supported."),
     # SingleSendMail's own (D1, D8, D9).
     "EmailLengthError": (400, "The maximum length of Email is 192 characters."),
@@ -47,6 +48,10 @@ ERRORS: dict[str, tuple[int, str]] = {
     "InvalidSubject.Malformed": (400, "The specified subject is wrongly formed."),
     "InvalidTemplate.NotFound": (404, "The specified template does not exist."),
     "InvalidToAddress": (400, "The specified toAddress is wrongly formed."),
+    # Answered on request only (local/faults/): D8, and D1 for the last.
+    "InternalError": (500, "The request processing has failed due to some unknown error."),
+    "ServiceUnavailable": (503, "The request has failed due to a temporary failure of the server."),
+    "InvalidSendMail.Spam": (400, "This mail is rejected by the spam filter."),
     # Tags have limits in D1 but no code in any table read; these follow the names of the others.
     "InvalidTag.NotFound": (404, "The specified tag does not exist."),
     "InvalidTagName.Malformed": (400, "The specified tagName is wrongly formed."),
@@ -69,3 +74,15 @@ class ApiError(Exception):
         self.status, sentence = ERRORS[code]
         self.message = f"{sentence} {detail}".rstrip()
         super().__init__(f"{code}: {self.message}")
+
+
+def refusal(code: str, message: str, request_id: str, host: str) -> dict[str, str]:
+    """The JSON object of an error's answer."""
+    return {
+        "RequestId": request_id,
+        "Message": message,
+        "Recommend": "https://api.aliyun.com/troubleshoot"
+        f"?q={code}&product=Dm&requestId={request_id}",
+        "HostId": host,
+        "Code": code,
+    }

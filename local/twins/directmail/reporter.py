@@ -66,6 +66,11 @@ class Reporter:
             else:
                 await self._sleep()
 
+    def emit_due(self, now: float) -> None:
+        """Emit at once what was due by then (seconds since 1970)."""
+        while batch := self._outbox.due(now, BATCH):
+            self._emit_batch(batch)
+
     async def _sleep(self) -> None:
         due_at = self._outbox.next_due_at()
         self._woken.clear()

@@ -12,7 +12,7 @@ from local.account import Account
 from local.activity import Activity
 from local.twins.directmail import events, fates, headers, mime, parameters, wire
 from local.twins.directmail.acs3 import SignedRequest, Verifier
-from local.twins.directmail.errors import ApiError
+from local.twins.directmail.errors import ApiError, refusal
 from local.twins.directmail.outbox import Outbox, Planned, StoredMail
 from local.twins.directmail.reporter import Reporter
 from local.twins.directmail.rules import DirectMailRules
@@ -85,16 +85,10 @@ class DirectMail:
         request_id = str(uuid.uuid4()).upper()
         try:
             body = self._serve(request, request_id)
-        except ApiError as refusal:
-            self._activity.record("directmail.refused", code=refusal.code, request_id=request_id)
-            return refusal.status, {
-                "RequestId": request_id,
-                "Message": refusal.message,
-                "Recommend": "https://api.aliyun.com/troubleshoot"
-                f"?q={refusal.code}&product=Dm&requestId={request_id}",
-                "HostId": request.headers.get("host", ""),
-                "Code": refusal.code,
-            }
+        except ApiError as error:
+            self._activity.record("directmail.refused", code=error.code, request_id=request_id)
+            host = request.headers.get("host", "")
+            return error.status, refusal(error.code, error.message, request_id, host)
         return OK, {**body, "RequestId": request_id}
 
     def _serve(self, request: SignedRequest, request_id: str) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""A twin of Tablestore: its protocol over HTTP, its conditions, its limits."""

@@ -1,0 +1,78 @@
+"""What a timer can ask for: to send its mail, or to sweep.
+
+A sweep finds the mails that nobody carries: sent over HTTP, in a process that died in mid-call.
+They become `held` and are announced, and go on when the caller repeats the key. (A mail that came
+through a queue has its message, which comes back by itself.)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import structlog
+
+from shared.sending.announce import Announcer
+from shared.sending.consumer import Consumer
+from shared.sending.mailer import LEASE_MARGIN
+from shared.stores.ledger import Ledger
+from shared.triggers.context import Invocation
+from shared.triggers.json_bytes import NotJson, read_json
+from shared.triggers.queue import QueueMessage
+from shared.triggers.timer import TimerEvent
+
+log = structlog.get_logger("postbus.clock")
+
+SWEPT_AT_ONCE = 200
+SWEEP = {"task": "sweep"}
+
+
+@dataclass(frozen=True)
+class Clockwork:
+    """Does what ticks ask for.
+
+    Args:
+        consumer: sends a timer's mail.
+        ledger: is swept.
+        announcer: publishes what was found.
+    """
+
+    consumer: Consumer
+    ledger: Ledger
+    announcer: Announcer
+
+    def tick(self, tick: TimerEvent, call: Invocation) -> dict[str, int]:
+        """Do what one tick asks for; returns what was done, counted.
+
+        Raises:
+            LedgerUnavailable: the sweep could not be finished; the next one goes on.
+            QueueUnavailable: the mail could not be settled in any way.
+        """
+        if _is_sweep(tick.payload):
+            return dict(self._sweep(call.now()))
+        self.settle(QueueMessage(tick.key, tick.payload, key=tick.key), call)
+        return {"mails": 1}
+
+    def settle(self, message: QueueMessage, call: Invocation) -> None:
+        """Settle a mail, or what was meant to be one."""
+        self.consumer.settle_all([message], call)
+
+    def _sweep(self, now: int) -> Counter[str]:
+        done: Counter[str] = Counter()
+        for row in self.ledger.by_state(("sending",), SWEPT_AT_ONCE):
+            if row.carrier != "caller" or now < row.lease_until + LEASE_MARGIN:
+                continue
+            held = replace(row, state="held", unknown_since=now, lease_until=0, updated_at=now)
+            self.announcer.announce(held, "held", "caller-died", now)
+            if self.ledger.change(row, held):
+                done["held"] += 1
+                log.warning("mail.held", mail_id=row.mail_id, why="its caller's process died")
+        done["purged"] = self.ledger.purge(now)
+        return done
+
+
+def _is_sweep(payload: bytes) -> bool:
+    try:
+        return bool(read_json(payload) == SWEEP)
+    except NotJson:
+        return False

@@ -1,0 +1,201 @@
+"""Tablestore's rows as plain mappings, and its conditions as plain values.
+
+Traps that end here: a column condition passes on a missing column unless told otherwise; an
+UpdateRow without a row condition makes a row of what it was given; an increment answers nothing.
+https://www.alibabacloud.com/help/en/tablestore/developer-reference/updaterow
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from shared.errors import LedgerUnavailable
+from shared.stores.tablestore_rows import Columns, Table
+from shared.stores.tablestore_sdk import AnswerLost, Client, ots
+
+Row = Mapping[str, Any]
+Key = tuple[str, ...]
+
+# One answer has 5,000 rows or 4 MB at most. A scan of more than this is not for a person to wait
+# for, nor for an invocation.
+PAGES_MAX = 500
+
+
+def compare(column: str, comparator: str, value: Any, *, missing: bool = False) -> Any:
+    """A comparison of a column with a value; `missing` is the result where it is not there."""
+    return ots.SingleColumnCondition(
+        column, value, getattr(ots.ComparatorType, comparator), pass_if_missing=missing
+    )
+
+
+def equal(expected: Columns) -> Any:
+    """All of these columns are there and have these values."""
+    return _joined("AND", [compare(name, "EQUAL", expected[name]) for name in sorted(expected)])
+
+
+def one_of(column: str, values: Sequence[Any]) -> Any:
+    """The column has one of these values."""
+    return _joined("OR", [compare(column, "EQUAL", value) for value in values])
+
+
+def both(first: Any, second: Any) -> Any:
+    """Both conditions hold."""
+    return _joined("AND", [first, second])
+
+
+def _joined(operator: str, conditions: Sequence[Any]) -> Any:
+    if len(conditions) == 1:
+        return conditions[0]
+    whole = ots.CompositeColumnCondition(getattr(ots.LogicalOperator, operator))
+    for each in conditions:
+        whole.add_sub_condition(each)
+    return whole
+
+
+class Tables:
+    """The ledger's tables in one instance.
+
+    Args:
+        endpoint: `https://<instance>.<region>.ots.aliyuncs.com`.
+        instance: the instance's name.
+        prefix: of the tables' names.
+        ca_file: certificates to trust instead of the system's.
+    """
+
+    def __init__(self, endpoint: str, instance: str, prefix: str, ca_file: str | None) -> None:
+        self.client = Client(endpoint, instance, ca_file)
+        self._prefix = prefix
+
+    def get(self, table: Table, *key: str) -> Row | None:
+        """The attribute columns of a row, or None where there is no row."""
+        _, row, _ = self.client.read(
+            lambda sdk: sdk.get_row(self._name(table), _key(table, key), max_version=1)
+        )
+        return _columns(row) if row is not None else None
+
+    def put_new(self, table: Table, key: Key, columns: Columns) -> bool:
+        """Insert a row; False where there is one."""
+        row = ots.Row(_key(table, key), list(columns.items()))
+        condition = ots.Condition(ots.RowExistenceExpectation.EXPECT_NOT_EXIST)
+        return self.client.write(lambda sdk: sdk.put_row(self._name(table), row, condition))
+
+    def update(self, table: Table, key: Key, columns: Columns, where: Any) -> bool:
+        """Set columns of a row that is there and for which the condition holds."""
+        return self._update(table, key, {"PUT": list(columns.items())}, where, "EXPECT_EXIST")
+
+    def add(
+        self, table: Table, key: Key, column: str, count: int, most: int, columns: Columns
+    ) -> bool:
+        """Add to a counter that is at `most` before, and set other columns; 0 without a row."""
+        changes = {"PUT": list(columns.items()), "INCREMENT": [(column, count)]}
+        where = compare(column, "LESS_EQUAL", most, missing=True)
+        if self._update(table, key, changes, where, "IGNORE"):
+            return True
+        return self._first(table, key, {column: count, **columns})
+
+    def lift(self, table: Table, key: Key, column: str, value: int) -> None:
+        """Set a column, of a row that need not be there, unless it is as high already."""
+        changes = {"PUT": [(column, value)]}
+        where = compare(column, "LESS_THAN", value, missing=True)
+        try:
+            done = self._update(table, key, changes, where, "IGNORE")
+        except AnswerLost:  # done twice is as good as once
+            done = self._update(table, key, changes, where, "IGNORE")
+        if not done:
+            self._first(table, key, {column: value})
+
+    def delete(self, table: Table, key: Key, where: Any | None = None) -> bool:
+        """Delete a row for which the condition holds; False where it does not, or is gone."""
+        row = ots.Row(_key(table, key))
+        condition = ots.Condition(ots.RowExistenceExpectation.EXPECT_EXIST, where)
+        return self.client.write(lambda sdk: sdk.delete_row(self._name(table), row, condition))
+
+    def scan(
+        self,
+        table: Table,
+        *,
+        within: str | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        where: Any | None = None,
+        columns: Sequence[str] = (),
+        pages: int = PAGES_MAX,
+    ) -> Iterator[tuple[Row, Row]]:
+        """Rows in the order of their keys.
+
+        Args:
+            table: where they are.
+            within: only those with this first key.
+            start: from this first key on; None for the first row.
+            end: up to this first key, itself not included; None for the last row.
+            where: only those for which this holds.
+            columns: only these; they include those that the condition looks at.
+            pages: how many answers are read at most.
+
+        Yields:
+            The columns of the key, and the other columns.
+
+        Raises:
+            LedgerUnavailable: no answer; or `PAGES_MAX` pages have been read, and there are more.
+        """
+        low = _edge(table, within if within is not None else start, ots.INF_MIN)
+        high = _edge(table, within if within is not None else end, ots.INF_MAX)
+        if within is None and end is not None:
+            high = _edge(table, end, ots.INF_MIN)
+        for _ in range(pages):
+            low, found = self._page(table, low, high, where, columns)
+            for row in found:
+                yield dict(row.primary_key), _columns(row)
+            if not low:
+                return
+        if pages == PAGES_MAX:
+            raise LedgerUnavailable(f"Tablestore: {table.name} is too big to be read through")
+
+    def _page(
+        self, table: Table, low: Any, high: Any, where: Any, columns: Sequence[str]
+    ) -> tuple[Any, Any]:
+        _, following, found, _ = self.client.read(
+            lambda sdk: sdk.get_range(
+                self._name(table),
+                ots.Direction.FORWARD,
+                low,
+                high,
+                columns_to_get=list(columns) or None,
+                column_filter=where,
+                max_version=1,
+            )
+        )
+        return following, found
+
+    def _update(
+        self, table: Table, key: Key, changes: dict[str, Any], where: Any, existence: str
+    ) -> bool:
+        row = ots.Row(_key(table, key), changes)
+        condition = ots.Condition(existence, where)
+        return self.client.write(lambda sdk: sdk.update_row(self._name(table), row, condition))
+
+    def _first(self, table: Table, key: Key, columns: Columns) -> bool:
+        """Insert the row where a condition failed because there was none.
+
+        What a column condition makes of a row that is not there is not documented.
+        """
+        return self.get(table, *key) is None and self.put_new(table, key, columns)
+
+    def _name(self, table: Table) -> str:
+        return self._prefix + table.name
+
+
+def _key(table: Table, values: Sequence[str]) -> list[tuple[str, str]]:
+    return list(zip(table.keys, values, strict=True))
+
+
+def _edge(table: Table, first: str | None, rest: Any) -> list[tuple[str, Any]]:
+    return [
+        (name, first if place == 0 and first is not None else rest)
+        for place, name in enumerate(table.keys)
+    ]
+
+
+def _columns(row: Any) -> Row:
+    return {name: value for name, value, _ in row.attribute_columns}
