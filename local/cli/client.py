@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import httpx
 from local.account import OWNER
 from local.cli.exits import USAGE, CommandError
 from shared.cloud.smq import Smq
+from shared.stores.ledger import MailRecord
 from shared.triggers.context import Credentials, Invocation
 
 PATIENCE_SECONDS = 60.0
@@ -66,6 +68,29 @@ class Client:
         smq.use(owner_invocation())
         return smq.send(queue, body)
 
+    def statistics(self, record: MailRecord) -> list[dict[str, Any]]:
+        """DirectMail's own list of what the mail's sender sent around its latest attempt.
+
+        It has no ids and masks addresses: a hint for a person, and no proof.
+        """
+        from alibabacloud_dm20151123.client import Client as DmClient
+        from alibabacloud_dm20151123.models import SenderStatisticsDetailByParamRequest
+        from alibabacloud_tea_openapi.utils_models import Config
+
+        scheme, _, host = self.url.partition("://")
+        config = Config(
+            access_key_id=OWNER.id, access_key_secret=OWNER.secret, protocol=scheme, endpoint=host
+        )
+        request = SenderStatisticsDetailByParamRequest(
+            account_name=record.sender,
+            start_time=_china(record.attempted_at - 60_000),
+            end_time=_china(record.attempted_at + 600_000),
+            length=100,
+        )
+        body = DmClient(config).sender_statistics_detail_by_param(request).body
+        rows = body.data.mail_detail if body and body.data else None
+        return [row.to_map() for row in rows or []]
+
     def name_of(self, kind: str, ending: str) -> str:
         """The full name of the queue or topic that ends so, e.g. `mails`."""
         names: list[str] = list(self.get("/_local/status")[kind])
@@ -75,6 +100,12 @@ class Client:
         """A topic's mail events with a greater sequence number; waits so many seconds for one."""
         for message in self.get(f"/_local/topics/{topic}/messages", after=after, wait=wait):
             yield {"sequence": message["sequence"], "event": json.loads(message["body"])}
+
+
+def _china(ms: int) -> str:
+    """A time as DirectMail's statistics take it: China's zone, to the minute."""
+    zone = timezone(timedelta(hours=8))
+    return datetime.fromtimestamp(ms / 1000, zone).strftime("%Y-%m-%d %H:%M")
 
 
 def owner_invocation() -> Invocation:

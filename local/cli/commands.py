@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from local.cli import faults, show
+from local.cli import faults, operate, show
 from local.cli.client import Client
 from local.cli.exits import FAILED, USAGE, CommandError
 from shared.errors import QueueUnavailable
@@ -22,6 +22,7 @@ app = typer.Typer(
     name="postbus",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_show_locals=False,
     rich_markup_mode="markdown",
     help="Event-driven mail on Function Compute, whole on this machine. `postbus up` runs "
     "DirectMail's and SMQ's twins and the functions on one address; the other commands talk to it.",
@@ -31,6 +32,9 @@ app = typer.Typer(
 dead = typer.Typer(no_args_is_help=True, help="Look at rejected, parked and dead letters.")
 app.add_typer(dead, name="dead")
 app.add_typer(faults.app, name="faults")
+app.add_typer(operate.unknown, name="unknown")
+app.command()(operate.redrive)
+app.command()(operate.resolve)
 
 Url = Annotated[str, typer.Option("--url", envvar="POSTBUS_URL", help="Where Postbus runs.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON lines, for programs.")]

@@ -20,8 +20,8 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "events": (*_DELIVERIES, "dm:Feedback:FblReport", "dm:Feedback:UnSubscribe"),
     "smq": (*_SENDS, "ChangeMessageVisibility", "DeleteMessage", "Manage", "ReceiveMessage"),
     "tablestore": (
-        *("BatchGetRow", "BatchWriteRow", "DeleteRow", "GetRange", "GetRow", "PutRow"),
-        *("UpdateRow", "CreateTable", "DeleteTable", "DescribeTable", "ListTable", "UpdateTable"),
+        *("CreateTable", "DeleteRow", "DeleteTable", "DescribeTable", "GetRange", "GetRow"),
+        *("ListTable", "PutRow", "UpdateRow"),
     ),
 }
 
@@ -98,7 +98,7 @@ KINDS: Mapping[str, Mapping[str, Kind]] = {
     },
     "tablestore": {
         "down": Kind("connections are reset, for so many seconds (0: until cleared)", _seconds(0)),
-        "slow": Kind("done, the answer is so many seconds late", _seconds(1)),
+        "slow": Kind("done so many seconds late", _seconds(1)),
         "lost-answer": Kind("done, then the connection is reset"),
         "busy": Kind("503 OTSServerBusy, not done"),
     },

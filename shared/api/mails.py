@@ -77,9 +77,7 @@ class Mails:
             letter = _with_header_key(letter, request.headers.get(KEY_HEADER))
             check(letter.mail, self.mailer.policy)
             if letter.mail.separate and len(letter.mail.to) > 1:
-                if not self.mailer.register(letter, call.now()):
-                    raise InvalidMail((other_payload(letter.key),))  # noqa: TRY301  # answered below
-                return self._accept(fan_out(letter), call)
+                return self._accept_parts(letter, call)
             if _wants_later(request):
                 return self._accept([letter], call)
             return self._send(letter, call)
@@ -160,7 +158,14 @@ class Mails:
         elif kind in ("throttled", "quota", "unavailable", "misconfigured"):
             # It was not sent and stays with the caller, whose repeat claims it again.
             self._release(result, "waiting", now)
-            wait = delay_after(kind, result.answer, attempt=1, now=now, chance=self.chance())
+            wait = delay_after(
+                kind,
+                result.answer,
+                attempt=1,
+                now=now,
+                chance=self.chance(),
+                zone_offset=self.mailer.quota_zone,
+            )
         elif kind in ("unknown", "unknown-early", "unknown-late"):
             state = self._hand_over(result, letter, now)
         return answer_of(result, letter, wait=wait, state=state)
@@ -213,6 +218,15 @@ class Mails:
     def _announce(self, result: Result, state: str, now: int) -> None:
         if result.record is not None:
             self.announcer.announce(result.record, state, result.code or None, now)
+
+    def _accept_parts(self, letter: Letter, call: Invocation) -> Response:
+        """Put the parts of a `separate` mail on the queue, under the key that stands for them."""
+        parts = fan_out(letter)
+        for part in parts:
+            check_size(part)
+        if not self.mailer.register(letter, call.now()):
+            raise InvalidMail((other_payload(letter.key),))
+        return self._accept(parts, call)
 
     def _accept(self, letters: list[Letter], call: Invocation) -> Response:
         """Put mails on the queue and say so."""

@@ -139,15 +139,17 @@ class Forwarder:
         self.ledger.record_delivery(
             DeliveryRecord(mail.mail_id, recipient, attempt, fact.state, now)
         )
+        # The row knows when its latest attempt was made; an earlier one's event is no sign of it.
+        latest = attempt == mail.attempt
         sender = mail.sender or ""
-        if mail.attempted_at >= self._noted.get(sender, 0) + NOTE_EVERY:
+        if latest and mail.attempted_at >= self._noted.get(sender, 0) + NOTE_EVERY:
             self.ledger.note_channel(sender, Channel(proven_at=mail.attempted_at))
             self._noted[sender] = mail.attempted_at
 
     def _sight(self, fact: DeliveryFact, now: int) -> None:
         """An event of no mail that we know: somebody wrote to that recipient."""
         if fact.sender and fact.recipient:
-            self.ledger.sight(fact.sender, fact.recipient, now)
+            self.ledger.sight(fact.sender.lower(), fact.recipient.lower(), now)
 
     def _publish(self, event: MailEvent, *, tag: str) -> None:
         body = _fitting(event)

@@ -20,8 +20,15 @@ DAY: Final = 24 * 3_600_000
 QUOTA_SPREAD: Final = 600_000
 
 
-def delay_after(verdict: Verdict, answer: Answer | None, *, attempt: int, now: int,
-                chance: float) -> int:  # fmt: skip
+def delay_after(  # noqa: PLR0913  # each is a fact of its own, given by name
+    verdict: Verdict,
+    answer: Answer | None,
+    *,
+    attempt: int,
+    now: int,
+    chance: float,
+    zone_offset: int = QUOTA_ZONE_OFFSET,
+) -> int:
     """How long to wait, in ms.
 
     Args:
@@ -30,9 +37,10 @@ def delay_after(verdict: Verdict, answer: Answer | None, *, attempt: int, now: i
         attempt: how many calls were made, from 1.
         now: ms since 1970.
         chance: a random number from 0 to 1.
+        zone_offset: where the quota's day begins, in ms east of UTC.
     """
     if verdict == "quota":
-        until_tomorrow = DAY - (now + QUOTA_ZONE_OFFSET) % DAY
+        until_tomorrow = DAY - (now + zone_offset) % DAY
         return min(LONGEST_DELAY, until_tomorrow + int(QUOTA_SPREAD * chance))
     ceiling = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(attempt, 30))
     wish = answer.retry_after_ms if isinstance(answer, Rejected) else None

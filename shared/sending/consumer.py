@@ -242,6 +242,7 @@ class Consumer:
             attempt=attempt,
             now=now,
             chance=self.chance(),
+            zone_offset=self.mailer.quota_zone,
         )
         self.queues.put_back(letter.next(Note(now, result.kind, result.code)), delay)
         self._release(result, "waiting", letter.custody + 1, now)
@@ -269,7 +270,15 @@ class Consumer:
 
     def _release(self, result: Result, state: str, custody: int, now: int) -> None:
         if result.record is not None:
-            self.mailer.release(result.record, state, custody=custody, reason=result.code, now=now)
+            # Whoever carried it before: from now on a queue does, be it the dead letters'.
+            self.mailer.release(
+                result.record,
+                state,
+                custody=custody,
+                reason=result.code,
+                now=now,
+                carrier="queue",
+            )
 
     def _reject(
         self,

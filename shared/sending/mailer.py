@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 
 from shared.errors import LedgerUnavailable
 from shared.sending.answers import Accepted, Answer, Broken, Rejected
+from shared.sending.backoff import QUOTA_ZONE_OFFSET
 from shared.sending.compose import OutgoingMail, Policy, compose
 from shared.sending.identity import MailToken, mail_id_of, payload_hash
 from shared.sending.letters import Letter
@@ -118,6 +119,11 @@ class Mailer:
     def mail_id(self, key: str) -> str:
         """The id of the mail with that key, in this environment."""
         return mail_id_of(self.policy.environment, key)
+
+    @property
+    def quota_zone(self) -> int:
+        """Where the quota's day begins, in ms east of UTC."""
+        return self.pacer.limits.zone_offset if self.pacer else QUOTA_ZONE_OFFSET
 
     def attempt(self, letter: Letter, call: Invocation, carrier: Carrier = "queue") -> Result:
         """Try to send a letter's mail.
@@ -227,9 +233,10 @@ class Mailer:
         )
         decision = DECISIONS[situation]
         if row is not None and decision == "settle-unknown":
-            settled = self._settle_unknown(row, letter, now)
+            settled = self._settle_unknown(row, letter, outgoing, now)
             if settled is not None:
                 return settled
+            row = replace(row, resent=row.resent + 1)
         elif row is not None and decision == "make-unknown":
             return self._make_unknown(row, now)
         elif row is not None and decision != "claim":
@@ -254,8 +261,10 @@ class Mailer:
             carrier=carrier,
             expires_at=now + self.keep,
         )
-        # Of a mail whose outcome is unknown nobody can say that it was not sent in time.
-        if base.state not in ("unknown", "held") and _expired(letter, now):
+        if _expired(letter, now):
+            if row is not None and row.state in ("unknown", "held"):
+                # It is not sent now, but nobody can say that it was not sent in time.
+                return Result("unknown-late", mail_id, known)
             return self._write(known, self._expired(base, now), Result("expired", mail_id))
         denied = self._permit(outgoing, call)
         if denied is not None:
@@ -297,10 +306,12 @@ class Mailer:
             attempted_at=now,
         )
 
-    def _settle_unknown(self, row: MailRecord, letter: Letter, now: int) -> Result | None:
+    def _settle_unknown(
+        self, row: MailRecord, letter: Letter, outgoing: OutgoingMail, now: int
+    ) -> Result | None:
         """The grace is over without evidence: None to send again, else what to do instead."""
         sender = row.sender or ""
-        addresses = (*letter.mail.to, *letter.mail.bcc)
+        addresses = (*outgoing.to, *outgoing.bcc)
         decided = settle(
             wish=letter.mail.on_unknown or "resend",
             alive=channel_is_alive(
@@ -310,8 +321,10 @@ class Mailer:
                 grace=self.grace,
             ),
             sighted=any(
-                self.ledger.sighted_at(sender, address) >= row.attempted_at for address in addresses
+                self.ledger.sighted_at(sender.lower(), address.lower()) >= row.attempted_at
+                for address in addresses
             ),
+            resent=row.resent,
             unknown_since=row.unknown_since,
             now=now,
             grace=self.grace,

@@ -100,25 +100,34 @@ class Pacer:
             LedgerUnavailable: the ledger did not answer.
         """
         with self.lock:
-            denied = self._take_quota(recipients) if self.limits.recipients else None
-            if denied or not self.limits.calls:
+            denied = self._stock_quota(recipients) if self.limits.recipients else None
+            if denied:
                 return denied
-            due = self._take_call(min(HORIZON, remaining))
+            due = self._take_call(min(HORIZON, remaining)) if self.limits.calls else 0
+            if due is None:
+                return Denied("throttled", HORIZON + int(HORIZON * self.chance()))
+            # Only now: a call that is not made has no recipients.
+            self._quota_stock -= recipients
         now = self.clock()
-        if due is None:
-            return Denied("throttled", HORIZON + int(HORIZON * self.chance()))
         if due > now:
             self.sleep(due - now)
         return None
 
     def _take_call(self, patience: int) -> int | None:
         """The moment of the next permit, or None where all within `patience` ms are taken."""
-        now = self.clock()
-        # A permit is good until its slice ends; the place inside it is the earliest moment.
-        self._stock = [due for due in self._stock if due - due % SLICE + SLICE > now]
-        if not self._stock:
-            self._stock = self._take_slice(now, now + patience)
-        if not self._stock or self._stock[0] > now + patience:
+        until, delay = self.clock() + patience, 0
+        while True:
+            now = self.clock()
+            # A permit is good until its slice ends; the place inside it is the earliest moment.
+            self._stock = [due for due in self._stock if due - due % SLICE + SLICE > now]
+            if self._stock or now + delay > until:
+                break
+            # A slow ledger gives permits of a slice that is over: the next time further ahead.
+            self._stock = self._take_slice(now + delay, until)
+            if not self._stock:
+                break
+            delay = self.clock() - now
+        if not self._stock or self._stock[0] > until:
             return None
         return self._stock.pop(0)
 
@@ -142,7 +151,7 @@ class Pacer:
         place = number % SLICES_A_SECOND
         return calls * (place + 1) // SLICES_A_SECOND - calls * place // SLICES_A_SECOND
 
-    def _take_quota(self, recipients: int) -> Denied | None:
+    def _stock_quota(self, recipients: int) -> Denied | None:
         now = self.clock() + self.limits.zone_offset
         day = now // DAY
         if day != self._quota_day:
@@ -157,5 +166,4 @@ class Pacer:
                     break
             else:
                 return Denied("quota", DAY - now % DAY + int(QUOTA_SPREAD * self.chance()))
-        self._quota_stock -= recipients
         return None

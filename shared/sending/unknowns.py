@@ -16,6 +16,9 @@ from shared.stores.ledger import Channel
 RECENT = 24 * 3_600_000
 # After so many graces without a sign of life from the channel, a person decides.
 PATIENCE = 8
+# A mail is sent again once. If nobody knows what became of that either, a person decides: of
+# calls whose answers and events are all lost, nobody could say how many mails they were.
+RESENDS_MAX = 1
 
 Settlement = Literal["resend", "hold", "wait"]
 
@@ -38,7 +41,14 @@ def channel_is_alive(channel: Channel, *, attempted_at: int, lag: int | None, gr
 
 
 def settle(  # noqa: PLR0913  # each is a fact of its own, given by name
-    *, wish: str, alive: bool, sighted: bool, unknown_since: int, now: int, grace: int
+    *,
+    wish: str,
+    alive: bool,
+    sighted: bool,
+    resent: int,
+    unknown_since: int,
+    now: int,
+    grace: int,
 ) -> Settlement:
     """What to do with a mail that is still unknown when its grace is over.
 
@@ -47,11 +57,12 @@ def settle(  # noqa: PLR0913  # each is a fact of its own, given by name
         alive: whether the channel is.
         sighted: whether an unmatched event for the same sender and recipient came after the
             attempt: too weak to prove the send, too strong to send again.
+        resent: how often it was sent again already.
         unknown_since: in ms since 1970.
         now: likewise.
         grace: in ms.
     """
-    if wish == "hold" or sighted:
+    if wish == "hold" or sighted or resent >= RESENDS_MAX:
         return "hold"
     if alive:
         return "resend"

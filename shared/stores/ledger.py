@@ -31,6 +31,7 @@ class MailRecord:
         attempted_at: when the latest call was begun, in ms since 1970.
         carrier: who carries the mail while it is not final: the `queue`, or the HTTP `caller`.
         expires_at: from when on the row counts as not there; 0 for never.
+        resent: how often it was sent again because nobody knew and no evidence came.
         notify: what the sender wanted back on every event, names as given.
     """
 
@@ -55,6 +56,7 @@ class MailRecord:
     attempted_at: int = 0
     carrier: str = "queue"
     expires_at: int = 0
+    resent: int = 0
 
 
 @dataclass(frozen=True)

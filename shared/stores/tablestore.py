@@ -21,7 +21,7 @@ from shared.stores import tablestore_rows as rows
 from shared.stores.ledger import Channel, DeliveryRecord, MailRecord
 from shared.stores.tablestore_purge import purge
 from shared.stores.tablestore_sdk import AnswerLost
-from shared.stores.tablestore_tables import Row, Tables, equal, one_of
+from shared.stores.tablestore_tables import Row, Span, Tables, Take, equal, one_of
 from shared.triggers.context import Invocation
 
 # Lost answers and lost races that are put up with before the store counts as unavailable.
@@ -73,14 +73,10 @@ class TablestoreLedger:
         """
         try:
             address = urlsplit(place)
-            query = parse_qs(address.query, strict_parsing=bool(address.query))
-            prefixes = query.pop("prefix", [""])
-            if query or len(prefixes) > 1 or address.fragment:
-                raise ValueError("only `prefix` is known after the question mark")
             return cls(
                 f"{address.scheme}://{address.netloc}",
                 address.path.strip("/"),
-                prefix=prefixes[0],
+                prefix=_prefix_in(address.query),
                 ca_file=ca_file,
             )
         except ValueError as error:
@@ -204,7 +200,7 @@ class TablestoreLedger:
 
     def deliveries(self, mail_id: str) -> list[DeliveryRecord]:
         """See `Ledger.deliveries`."""
-        found = self._tables.scan(rows.DELIVERIES, within=mail_id)
+        found = self._tables.scan(rows.DELIVERIES, Span(within=mail_id))
         records = [rows.delivery_record(key, row) for key, row in found]
         return sorted(records, key=lambda record: (record.at, record.recipient, record.state))
 
@@ -222,13 +218,10 @@ class TablestoreLedger:
 
     def take_permits(self, slice_id: str, count: int, limit: int, expires_at: int) -> bool:
         """See `Ledger.take_permits`."""
+        take = Take("used", count, limit - count)
+        key = (rows.spread(slice_id),)
         return count <= limit and self._tables.add(
-            rows.PERMITS,
-            (rows.spread(slice_id),),
-            "used",
-            count,
-            limit - count,
-            {"expires_at": expires_at},
+            rows.PERMITS, key, take, {"expires_at": expires_at}
         )
 
     def channel(self, sender: str) -> Channel:
@@ -252,7 +245,7 @@ class TablestoreLedger:
         return int(row.get("at", 0))
 
     def purge(self, now: int) -> int:
-        """See `Ledger.purge`. Part of the tables at a time; what is missed, the tables' TTL takes."""
+        """See `Ledger.purge`. A part of the tables at a time; the TTL takes what is missed."""
         return purge(self._tables, now)
 
     def close(self) -> None:
@@ -302,3 +295,11 @@ class TablestoreLedger:
             if verdict is not None:
                 return verdict
         raise AnswerLost("Tablestore: the answers to a write were lost")
+
+
+def _prefix_in(query: str) -> str:
+    values = parse_qs(query, keep_blank_values=True, strict_parsing=bool(query))
+    prefixes = values.pop("prefix", [""])
+    if values or len(prefixes) > 1:
+        raise ValueError("only one `prefix` is known after the question mark")
+    return prefixes[0]

@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator
 
 from shared.stores import tablestore_rows as rows
-from shared.stores.tablestore_tables import Row, Tables, both, compare, equal
+from shared.stores.tablestore_tables import Row, Span, Tables, both, compare, equal
 
 PAGES = 4
 # Each deletion is a request; an invocation is short.
@@ -47,7 +47,7 @@ def purge(tables: Tables, now: int) -> int:
 def _forget(tables: Tables, mail_id: str, row: Row) -> int:
     """Delete a mail, last of all, so that a purge that is cut off comes back to it."""
     gone = 0
-    for key, _ in tables.scan(rows.DELIVERIES, within=mail_id, columns=("at",)):
+    for key, _ in tables.scan(rows.DELIVERIES, Span(within=mail_id), columns=("at",)):
         gone += tables.delete(rows.DELIVERIES, tuple(key[name] for name in rows.DELIVERIES.keys))
     envelope_id = rows.unpack(row.get("envelope_id", ""))
     if envelope_id is not None:
@@ -65,9 +65,8 @@ def _expired(
     middle = "".join(random.choices(_FIRST, k=2))  # noqa: S311  # a place to begin, not a secret
     left = ROWS_MAX
     for start, end in ((middle, None), (None, middle)):
-        for found in tables.scan(
-            table, start=start, end=end, where=where, columns=(column, *more), pages=PAGES
-        ):
+        span = Span(start=start, end=end, pages=PAGES)
+        for found in tables.scan(table, span, where=where, columns=(column, *more)):
             if not left:
                 return
             left -= 1

@@ -89,7 +89,7 @@ def mail_columns(record: MailRecord, stamp: str) -> Columns:
 
 
 def mail_record(mail_id: str, columns: Mapping[str, Any]) -> MailRecord:
-    """The record in a mail's row; a column that an earlier version did not write has its default."""
+    """The record in a mail's row; a column that an earlier version left out has its default."""
     values = {name: columns[name] for name in _COLUMNS if name in columns}
     for name in _NULLABLE & values.keys():
         values[name] = unpack(values[name])

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import urllib3
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ClosedPoolError, ConnectTimeoutError, NewConnectionError
 
 from shared.cloud.idle import IdleGuard
 from shared.errors import LedgerUnavailable
@@ -222,7 +222,8 @@ def _failure(error: Exception, *, writing: bool) -> tuple[Exception, bool]:
         return error, False
     if isinstance(error, ots.OTSServiceError):
         return _refused(error, writing=writing)
-    if isinstance(error, (ConnectTimeoutError, NewConnectionError)):
+    # Not one byte went out; a pool is closed when somebody else lets go of idle connections.
+    if isinstance(error, (ClosedPoolError, ConnectTimeoutError, NewConnectionError)):
         return LedgerUnavailable(f"Tablestore cannot be reached: {type(error).__name__}"), True
     told = f"Tablestore did not answer: {type(error).__name__}"
     return (AnswerLost(told), False) if writing else (LedgerUnavailable(told), True)

@@ -8,6 +8,7 @@ https://www.alibabacloud.com/help/en/tablestore/developer-reference/updaterow
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import LedgerUnavailable
@@ -53,6 +54,42 @@ def _joined(operator: str, conditions: Sequence[Any]) -> Any:
     return whole
 
 
+@dataclass(frozen=True)
+class Take:
+    """An increment: the counter's column, how many, and what it may be at before, at most."""
+
+    column: str
+    count: int
+    most: int
+
+
+@dataclass(frozen=True)
+class Span:
+    """A range of keys.
+
+    Attributes:
+        within: only those with this first key.
+        start: from this first key on; None for the first row.
+        end: up to this first key, itself not included; None for the last row.
+        pages: how many answers are read at most.
+    """
+
+    within: str | None = None
+    start: str | None = None
+    end: str | None = None
+    pages: int = PAGES_MAX
+
+    def edges(self, table: Table) -> tuple[Any, Any]:
+        """The first key, and the one behind the last."""
+        if self.within is not None:
+            return _edge(table, self.within, ots.INF_MIN), _edge(table, self.within, ots.INF_MAX)
+        rest = ots.INF_MAX if self.end is None else ots.INF_MIN
+        return _edge(table, self.start, ots.INF_MIN), _edge(table, self.end, rest)
+
+
+ALL = Span()
+
+
 class Tables:
     """The ledger's tables in one instance.
 
@@ -84,15 +121,13 @@ class Tables:
         """Set columns of a row that is there and for which the condition holds."""
         return self._update(table, key, {"PUT": list(columns.items())}, where, "EXPECT_EXIST")
 
-    def add(
-        self, table: Table, key: Key, column: str, count: int, most: int, columns: Columns
-    ) -> bool:
-        """Add to a counter that is at `most` before, and set other columns; 0 without a row."""
-        changes = {"PUT": list(columns.items()), "INCREMENT": [(column, count)]}
-        where = compare(column, "LESS_EQUAL", most, missing=True)
+    def add(self, table: Table, key: Key, take: Take, columns: Columns) -> bool:
+        """Add to a counter and set other columns, in one step; without a row it is at 0."""
+        changes = {"PUT": list(columns.items()), "INCREMENT": [(take.column, take.count)]}
+        where = compare(take.column, "LESS_EQUAL", take.most, missing=True)
         if self._update(table, key, changes, where, "IGNORE"):
             return True
-        return self._first(table, key, {column: count, **columns})
+        return self._first(table, key, {take.column: take.count, **columns})
 
     def lift(self, table: Table, key: Key, column: str, value: int) -> None:
         """Set a column, of a row that need not be there, unless it is as high already."""
@@ -114,24 +149,18 @@ class Tables:
     def scan(
         self,
         table: Table,
+        span: Span = ALL,
         *,
-        within: str | None = None,
-        start: str | None = None,
-        end: str | None = None,
         where: Any | None = None,
         columns: Sequence[str] = (),
-        pages: int = PAGES_MAX,
     ) -> Iterator[tuple[Row, Row]]:
         """Rows in the order of their keys.
 
         Args:
             table: where they are.
-            within: only those with this first key.
-            start: from this first key on; None for the first row.
-            end: up to this first key, itself not included; None for the last row.
+            span: of which keys.
             where: only those for which this holds.
             columns: only these; they include those that the condition looks at.
-            pages: how many answers are read at most.
 
         Yields:
             The columns of the key, and the other columns.
@@ -139,17 +168,14 @@ class Tables:
         Raises:
             LedgerUnavailable: no answer; or `PAGES_MAX` pages have been read, and there are more.
         """
-        low = _edge(table, within if within is not None else start, ots.INF_MIN)
-        high = _edge(table, within if within is not None else end, ots.INF_MAX)
-        if within is None and end is not None:
-            high = _edge(table, end, ots.INF_MIN)
-        for _ in range(pages):
+        low, high = span.edges(table)
+        for _ in range(span.pages):
             low, found = self._page(table, low, high, where, columns)
             for row in found:
                 yield dict(row.primary_key), _columns(row)
             if not low:
                 return
-        if pages == PAGES_MAX:
+        if span.pages == PAGES_MAX:
             raise LedgerUnavailable(f"Tablestore: {table.name} is too big to be read through")
 
     def _page(

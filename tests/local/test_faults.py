@@ -196,7 +196,9 @@ def test_a_document_that_is_none_is_refused(document: Any) -> None:
 def test_what_is_listed_can_be_set() -> None:
     """A listing goes through JSON and back into the same rules."""
     rules = [
-        Rule(target, "*", name, **dict.fromkeys((n for n, d in kind.options.items() if not d), 2))
+        Rule.from_json(
+            {"target": target, "action": "*", "kind": name, **dict.fromkeys(kind.options, 2)}
+        )
         for target, kinds in KINDS.items()
         for name, kind in kinds.items()
     ]

@@ -130,6 +130,8 @@ OTHER: dict[str, Any] = {
     "notify": {"other": "1"},
     "created_at": 9,
     "updated_at": 9,
+    "attempted_at": 9,
+    "carrier": "caller",
     "expires_at": 9,
 }
 
@@ -543,15 +545,27 @@ def test_evidence_racing_with_claims(ledger: Ledger) -> None:
 # What each process does: open the ledger at the same moment as the others, create, count.
 WORKER = """
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
+from local.account import OWNER
 from shared.stores.ledger import MailRecord
-from shared.stores.sqlite import SqliteLedger
+from shared.triggers.context import Credentials, Invocation
 
-name, folder = sys.argv[1:]
+name, place = sys.argv[1:]
+kind, _, where = place.partition(":")
+if kind == "sqlite":
+    from shared.stores.sqlite import SqliteLedger
+else:
+    from shared.stores.tablestore import TablestoreLedger
 print("ready", flush=True)
 sys.stdin.readline()
-ledger = SqliteLedger(Path(folder) / "ledger.db")
+if kind == "sqlite":
+    ledger = SqliteLedger(Path(where))
+else:
+    ledger = TablestoreLedger.at(where)
+    credentials = Credentials(OWNER.id, OWNER.secret)
+    ledger.use(Invocation("r", "f", 2**60, credentials, lambda: int(time.time() * 1000)))
 for number in range(50):
     if ledger.create(MailRecord(str(number), "k", "sending", owner=name)):
         print(number)
@@ -564,15 +578,15 @@ ledger.close()
 """
 
 
-@pytest.mark.parametrize("fresh", [True, False], ids=["all make the file", "the file is there"])
-def test_processes_racing(opener: Opener, tmp_path: Path, *, fresh: bool) -> None:
+@pytest.mark.parametrize("fresh", [True, False], ids=["nobody was here", "somebody was"])
+def test_processes_racing(opener: Opener, place: str, *, fresh: bool) -> None:
     """Four processes that open, create and count at once win each row once and lose no step."""
     if not fresh:
         opener().close()
     command = [sys.executable, "-W", "error", "-c", WORKER]
     processes = [
         subprocess.Popen(  # noqa: S603  # our own program, above
-            [*command, f"p{number}", str(tmp_path)],
+            [*command, f"p{number}", place],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

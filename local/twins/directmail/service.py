@@ -10,7 +10,7 @@ from typing import Any
 
 from local.account import Account
 from local.activity import Activity
-from local.twins.directmail import events, fates, headers, mime, parameters, wire
+from local.twins.directmail import events, fates, headers, mime, parameters, statistics, wire
 from local.twins.directmail.acs3 import SignedRequest, Verifier
 from local.twins.directmail.errors import ApiError, refusal
 from local.twins.directmail.outbox import Outbox, Planned, StoredMail
@@ -18,7 +18,11 @@ from local.twins.directmail.reporter import Reporter
 from local.twins.directmail.rules import DirectMailRules
 from local.twins.directmail.uploads import Uploads
 
-VERSIONS = {"AuthorizeFileUpload": "2019-12-19", "SingleSendMail": "2015-11-23"}
+VERSIONS = {
+    "AuthorizeFileUpload": "2019-12-19",
+    "SingleSendMail": "2015-11-23",
+    "SenderStatisticsDetailByParam": "2015-11-23",
+}
 OK = 200
 
 # Two bodies of 8 MB as they travel, and room for everything else.
@@ -105,6 +109,8 @@ class DirectMail:
         given = wire.decode(request.query.encode("latin-1"), request.body if form else b"")
         if action == "AuthorizeFileUpload":
             return self._authorize_upload(given)
+        if action == "SenderStatisticsDetailByParam":
+            return statistics.details(given, self._outbox)
         return {"EnvId": self._send(given, request_id)}
 
     def _send(self, given: wire.Parameters, request_id: str) -> str:

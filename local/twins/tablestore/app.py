@@ -80,28 +80,28 @@ class _Protocol:
         signer: Signer | None = None
         status = 200
         try:
-            if scope["method"] != "POST":
-                raise TablestoreError("OTSMethodNotAllowed")
-            if len(body) > BODY_BYTES_MAX:
-                raise TablestoreError("OTSRequestBodySizeExceed")
+            _check(scope, body)
             signer = verify(f"/{operation}", headers, body, self._account, self._clock())
-            if operation not in OPERATIONS:
-                detail = f"The twin has no operation '{operation[:50]}'."
-                raise TablestoreError("OTSUnsupportOperation", detail)
-            if busy:
-                raise TablestoreError("OTSServerBusy")
-            run = OPERATIONS[operation]
-            content = run(self._store, headers["x-ots-instancename"], body).SerializeToString()
+            content = self._run(operation, headers["x-ots-instancename"], body, busy=busy)
         except TablestoreError as error:
             status, content = error.status, write_error(error)
-        except Exception:  # the service answers its own faults in its protocol too
+        except Exception:  # noqa: BLE001  # the service answers its own faults in its protocol too
             _log.exception("tablestore.internal_error")
-            error = TablestoreError("OTSInternalServerError")
-            status, content = error.status, write_error(error)
+            fault = TablestoreError("OTSInternalServerError")
+            status, content = fault.status, write_error(fault)
         told = self._told(content)
         if signer is not None:
             told["Authorization"] = signer.sign_answer(f"/{operation}", told)
         return Response(content, status, told)
+
+    def _run(self, operation: str, instance: str, body: bytes, *, busy: bool) -> bytes:
+        if operation not in OPERATIONS:
+            detail = f"The twin has no operation '{operation[:50]}'."
+            raise TablestoreError("OTSUnsupportOperation", detail)
+        if busy:
+            raise TablestoreError("OTSServerBusy")
+        content: bytes = OPERATIONS[operation](self._store, instance, body).SerializeToString()
+        return content
 
     def _told(self, content: bytes) -> dict[str, str]:
         date = datetime.fromtimestamp(self._clock(), timezone.utc)
@@ -112,6 +112,13 @@ class _Protocol:
             "x-ots-date": f"{date:%Y-%m-%dT%H:%M:%S}.{date.microsecond // 1000:03}Z",
             "x-ots-requestid": secrets.token_hex(16),
         }
+
+
+def _check(scope: Scope, body: bytes) -> None:
+    if scope["method"] != "POST":
+        raise TablestoreError("OTSMethodNotAllowed")
+    if len(body) > BODY_BYTES_MAX:
+        raise TablestoreError("OTSRequestBodySizeExceed")
 
 
 async def _read(receive: Receive) -> bytes:

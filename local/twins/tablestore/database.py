@@ -13,7 +13,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from local.twins.tablestore.wire import Cells, Key, ots
+from local.twins.tablestore.wire import Cells, Key
+from shared.stores.tablestore_sdk import ots
 
 VERSION = 1
 _SCHEMA = """

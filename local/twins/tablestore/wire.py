@@ -93,7 +93,7 @@ def read_row(data: bytes) -> tuple[Key, list[Change]]:
     """
     try:
         key, columns = _Reader(_stream.PlainBufferInputStream(data)).read_row()
-    except Exception as error:  # noqa: BLE001  # the coder fails on garbage in every way there is
+    except Exception as error:  # the coder fails on garbage in every way there is
         raise invalid(f"Invalid PlainBuffer: {type(error).__name__}.") from error
     return key, [change for _, change, _ in columns]
 
@@ -105,7 +105,7 @@ def read_value(data: bytes) -> Value:
         stream = _stream.PlainBufferInputStream(_consts.TAG_CELL_VALUE.encode() + length + data)
         stream.read_tag()
         value, _ = _Reader(stream).read_column_value(0)
-    except Exception as error:  # noqa: BLE001  # as in `read_row`
+    except Exception as error:  # as in `read_row`
         raise invalid(f"Invalid value in a filter: {type(error).__name__}.") from error
     return value
 
@@ -137,7 +137,7 @@ def read_message(kind: Any, body: bytes) -> Any:
     message = kind()
     try:
         message.ParseFromString(body)
-    except Exception as error:  # noqa: BLE001  # which exception depends on protobuf's implementation
+    except Exception as error:  # which exception depends on protobuf's implementation
         raise invalid("The request cannot be parsed.") from error
     if not message.IsInitialized():
         raise invalid("The request lacks a required field.")
