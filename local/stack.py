@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mutabl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 
@@ -44,6 +44,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ADDRESS = "127.0.0.1"
 PORT = 8025
 ENVIRONMENT = "local"
+INSTANCE = "pb-local"
 # The template's parameters on this machine. Every recipient is allowed: nothing leaves it.
 LOCAL_PARAMETERS = {
     "Env": ENVIRONMENT,
@@ -75,6 +76,7 @@ class StackOptions:
         instances: worker processes for each function, at most.
         time_scale: 1 is real time; 0.01 makes the platform's retry delays a hundredth.
         environment: further variables for the functions.
+        ledger: `sqlite`, or `tablestore` for its twin.
         faults: how the twins misbehave from the start; see `local.faults`.
         log: takes the function and the line, for each line that one prints.
     """
@@ -88,6 +90,7 @@ class StackOptions:
     instances: int = 2
     time_scale: float = 1.0
     environment: dict[str, str] = field(default_factory=dict)
+    ledger: Literal["sqlite", "tablestore"] = "sqlite"
     faults: tuple[Rule, ...] = ()
     log: Callable[[str, str], None] = lambda _function, _line: None
 
@@ -148,19 +151,8 @@ def _build(
     faults = Faults(activity=activity)
     faults.set(options.faults)
     template = load_template(options.template, LOCAL_PARAMETERS)
-    broker = FaultyBroker(state / "smq.db", activity=activity, faults=faults)
-    for queue in template.queues:
-        broker.ensure_queue(queue.name, queue.attributes)
-    for topic in template.topics:
-        broker.ensure_topic(topic)
-    for subscription in template.subscriptions:
-        broker.ensure_subscription(
-            subscription.topic,
-            subscription.name,
-            queue=subscription.queue,
-            content_format=subscription.content_format,
-            filter_tag=subscription.filter_tag,
-        )
+    broker = _broker(template, FaultyBroker(state / "smq.db", activity=activity, faults=faults))
+    tablestore = _tablestore(state, account, faults) if options.ledger == "tablestore" else None
     host = Host(
         template,
         code_root=ROOT,
@@ -172,7 +164,9 @@ def _build(
             "POSTBUS_DIRECTMAIL_ENDPOINT": url,
             "POSTBUS_OPEN_PLATFORM_ENDPOINT": f"{ADDRESS}:{port}",
             "POSTBUS_CA_FILE": str(certificate.ca_file),
-            "POSTBUS_LEDGER": f"sqlite:{state / 'ledger.db'}",
+            "POSTBUS_LEDGER": f"sqlite:{state / 'ledger.db'}"
+            if tablestore is None
+            else f"tablestore:{url}/{INSTANCE}",
             **options.environment,
         },
         instances=options.instances,
@@ -195,6 +189,7 @@ def _build(
         smq=SmqEdge(smq_app.create_app(broker, account), faults),
         directmail=DirectMailEdge(directmail_app.create_app(directmail), faults),
         functions=host_app.create_app(host),
+        tablestore=tablestore,
         console_=console.create_app(stack),
     )
     servers = [
@@ -206,6 +201,38 @@ def _build(
         ),
     ]
     return stack, servers, [directmail.run()]
+
+
+def _broker(template: Template, broker: Broker) -> Broker:
+    """SMQ with the template's queues, topics and subscriptions."""
+    for queue in template.queues:
+        broker.ensure_queue(queue.name, queue.attributes)
+    for topic in template.topics:
+        broker.ensure_topic(topic)
+    for subscription in template.subscriptions:
+        broker.ensure_subscription(
+            subscription.topic,
+            subscription.name,
+            queue=subscription.queue,
+            content_format=subscription.content_format,
+            filter_tag=subscription.filter_tag,
+        )
+    return broker
+
+
+def _tablestore(state: Path, account: Account, faults: Faults) -> Asgi:
+    """Tablestore with the ledger's tables."""
+    # The SDK whose message modules the twin uses is slow to import, and few ask for it.
+    from local.faults.tablestore import tablestore_faults  # noqa: PLC0415  # see above
+    from local.twins.tablestore.app import create_app  # noqa: PLC0415  # likewise
+    from local.twins.tablestore.store import Store  # noqa: PLC0415  # likewise
+    from shared.stores.tablestore_rows import TABLES  # noqa: PLC0415  # likewise
+
+    store = Store(state / "tablestore.db")
+    store.fault = tablestore_faults(faults)
+    for table in TABLES:
+        store.ensure_table(INSTANCE, table.name, table.keys, ttl_seconds=table.ttl_seconds)
+    return create_app(store, account)
 
 
 def _deliver(broker: Broker, host: Host) -> Callable[[Target, str], None]:
@@ -223,12 +250,16 @@ def _deliver(broker: Broker, host: Host) -> Callable[[Target, str], None]:
     return deliver
 
 
-def _front(*, smq: Asgi, directmail: Asgi, functions: Asgi, console_: Asgi) -> Asgi:
+def _front(
+    *, smq: Asgi, directmail: Asgi, functions: Asgi, tablestore: Asgi | None, console_: Asgi
+) -> Asgi:
     """One address for all: by path, and `/` by what the request is."""
 
     async def front(scope: Scope, receive: Any, send: Any) -> None:
         path = scope.get("path", "/")
-        if path.startswith(("/queues", "/topics")):
+        if tablestore is not None and _is_for_tablestore(scope):
+            app = tablestore
+        elif path.startswith(("/queues", "/topics")):
             app = smq
         elif path.startswith("/_local") or (path == "/" and _is_a_person(scope)):
             app = console_
@@ -239,6 +270,11 @@ def _front(*, smq: Asgi, directmail: Asgi, functions: Asgi, console_: Asgi) -> A
         await app(scope, receive, send)
 
     return front
+
+
+def _is_for_tablestore(scope: Scope) -> bool:
+    """Every request of Tablestore's SDK names its instance in a header."""
+    return any(name == b"x-ots-instancename" for name, _ in scope.get("headers", ()))
 
 
 def _is_a_person(scope: Scope) -> bool:

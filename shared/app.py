@@ -40,6 +40,7 @@ class App(Generic[UseCase]):
 
     settings: Settings
     smq: Smq
+    ledger: Ledger
     use: UseCase
 
     def begin(self, context: Any) -> Invocation:
@@ -47,6 +48,7 @@ class App(Generic[UseCase]):
         call = read_context(context, os.environ, now_ms)
         logs.bind(request_id=call.request_id)
         self.smq.use(call)
+        self.ledger.use(call)
         return call
 
 
@@ -70,10 +72,11 @@ def build_consumer() -> App[Any]:
     from shared.sending.consumer import Consumer  # noqa: PLC0415  # likewise
 
     settings, smq, queues = _edge()
-    mailer = _mailer(settings, _ledger(settings), queues)
+    ledger = _ledger(settings)
+    mailer = _mailer(settings, ledger, queues)
     announcer = _announcer(settings, queues)
     consumer = Consumer(mailer, queues, announcer, random.random, AtOnce(settings.threads))
-    return App(settings, smq, consumer)
+    return App(settings, smq, ledger, consumer)
 
 
 def build_clockwork() -> App[Any]:
@@ -82,8 +85,8 @@ def build_clockwork() -> App[Any]:
 
     app = build_consumer()
     consumer = app.use
-    work = Clockwork(consumer, consumer.mailer.ledger, consumer.announcer)
-    return App(app.settings, app.smq, work)
+    work = Clockwork(consumer, app.ledger, consumer.announcer)
+    return App(app.settings, app.smq, app.ledger, work)
 
 
 def build_api() -> App[Any]:
@@ -103,7 +106,7 @@ def build_api() -> App[Any]:
         random.random,
         AtMost(settings.threads),
     )
-    return App(settings, smq, Api(mails, settings.environment))
+    return App(settings, smq, ledger, Api(mails, settings.environment))
 
 
 def build_forwarder() -> App[Any]:
@@ -111,8 +114,10 @@ def build_forwarder() -> App[Any]:
     from shared.delivery.forward import Forwarder  # noqa: PLC0415  # for this function only
 
     settings, smq, queues = _edge()
+    ledger = _ledger(settings)
     source = f"postbus/{settings.environment}"
-    return App(settings, smq, Forwarder(_ledger(settings), queues, settings.environment, source))
+    forwarder = Forwarder(ledger, queues, settings.environment, source)
+    return App(settings, smq, ledger, forwarder)
 
 
 def _edge() -> tuple[Settings, Smq, Queues]:
@@ -139,7 +144,14 @@ def _ledger(settings: Settings) -> Ledger:
         from shared.stores.sqlite import SqliteLedger  # noqa: PLC0415  # chosen by settings
 
         return SqliteLedger(Path(place))
-    raise SettingsError(f"POSTBUS_LEDGER is `sqlite:<path>`; it is {settings.ledger!r}")
+    if kind == "tablestore":
+        from shared.stores.tablestore import TablestoreLedger  # noqa: PLC0415  # likewise
+
+        return TablestoreLedger.at(place, settings.ca_file or None)
+    raise SettingsError(
+        "POSTBUS_LEDGER is `sqlite:<path>` or `tablestore:https://<instance>.<region>.ots."
+        f"aliyuncs.com/<instance>`; it is {settings.ledger!r}"
+    )
 
 
 def _mailer(settings: Settings, ledger: Ledger, queues: Queues) -> Any:

@@ -39,7 +39,8 @@ class Settings:
         directmail_endpoint: `https://host`, or empty to go by the region.
         open_platform_endpoint: the host that authorises uploads, or empty.
         ca_file: certificates to trust instead of the public ones, or empty.
-        ledger: `sqlite:<path>`.
+        ledger: `sqlite:<path>`, or `tablestore:` and the instance's address and name, as
+            `tablestore:https://<instance>.<region>.ots.aliyuncs.com/<instance>`.
         default_sender: the address of mails that name no sender, or empty.
         allowed_senders: addresses or `@domain`, separated by commas; empty allows all.
         allowed_recipients: likewise; `*` allows all. Outside production, empty allows nobody.

@@ -29,6 +29,10 @@ def test_every_setting_is_a_variable(name: str) -> None:
         "directmail_region": ("eu-central-1", "eu-central-1"),
         "threads": ("3", 3),
         "unknown_grace_seconds": ("60", 60),
+        "calls_per_second": ("0", 0),
+        "daily_recipients": ("2000", 2000),
+        "quota_zone_hours": ("0", 0),
+        "published_states": ("sent, held", ("sent", "held")),
     }
     given, expected = samples.get(name, ("some text", "some text"))
     settings = read_settings({**BARE, f"POSTBUS_{name.upper()}": given})
@@ -57,7 +61,7 @@ def test_space_around_a_value_is_dropped() -> None:
         (",", ()),
     ],
 )
-@pytest.mark.parametrize("name", ["allowed_senders", "allowed_recipients"])
+@pytest.mark.parametrize("name", ["allowed_senders", "allowed_recipients", "published_states"])
 def test_lists_are_separated_by_commas(name: str, given: str, entries: tuple[str, ...]) -> None:
     """Empty entries are no entries."""
     settings = read_settings({**BARE, f"POSTBUS_{name.upper()}": given})
@@ -101,6 +105,14 @@ def test_another_region_is_refused_with_the_list(region: str) -> None:
 def test_a_number_that_is_none_is_refused(name: str, given: str) -> None:
     """The error names the variable and what it is."""
     with pytest.raises(SettingsError, match=f"POSTBUS_{name.upper()} is a whole number from 1"):
+        read_settings({**BARE, f"POSTBUS_{name.upper()}": given})
+
+
+@pytest.mark.parametrize("name", ["calls_per_second", "daily_recipients", "quota_zone_hours"])
+@pytest.mark.parametrize("given", ["-1", "1.5", "many"])
+def test_a_limit_that_is_none_is_refused(name: str, given: str) -> None:
+    """0 keeps no limit; what is no number is no limit either, but a mistake."""
+    with pytest.raises(SettingsError, match=f"POSTBUS_{name.upper()} is a whole number from 0"):
         read_settings({**BARE, f"POSTBUS_{name.upper()}": given})
 
 

@@ -61,6 +61,9 @@ def up(
     template: Annotated[
         Path | None, typer.Option(help="Another template than the one of this project.")
     ] = None,
+    ledger: Annotated[
+        Literal["sqlite", "tablestore"], typer.Option(help="Where the ledger is kept.")
+    ] = "sqlite",
     setting: Annotated[
         list[str],
         typer.Option("--set", help="A variable of the functions, e.g. POSTBUS_LOG_LEVEL=debug."),
@@ -89,6 +92,7 @@ def up(
         instances=instances,
         template=template or ROOT / "template.yml",
         environment=_settings(setting),
+        ledger=ledger,
         faults=faults.read(fault_file) if fault_file else (),
         log=log_to(state / "functions.log"),
     )

@@ -21,6 +21,7 @@ HEADER = f"X-User-Notify-{NOTIFY_NAME}"
 # Between a `separate` mail's key and the number of its part: no key of a user's has it.
 PART_MARK = "␟"
 
+_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 _TOKEN = re.compile(r"v1\.([a-z0-9][a-z0-9-]{0,31})\.([a-z2-7]{26})\.(\d{1,9})")
 _MESSAGE_ID = re.compile(r"<?([a-z2-7]{26})\.([a-z0-9][a-z0-9-]{0,31})@[^<>@\s]+>?")
 
@@ -68,5 +69,4 @@ def payload_hash(given: Mapping[str, Any]) -> str:
     come in a header as well.
     """
     fields = {name: value for name, value in given.items() if name != "key"}
-    canonical = json.dumps(fields, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return "1:" + hashlib.sha256(canonical.encode()).hexdigest()
+    return "1:" + hashlib.sha256(_canonical(fields).encode()).hexdigest()

@@ -8,10 +8,11 @@ message's body and id, so all of it is in the body.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+
+from pydantic_core import to_json
 
 from shared.schema import limits
 from shared.schema.mail_request import MailRequest, parse_mail
@@ -196,7 +197,7 @@ def check_size(letter: Letter) -> None:
 
 def compact(value: Any) -> str:
     """JSON in its shortest form, letters of any script as they are."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return to_json(value).decode()
 
 
 def _read_envelope(document: dict[str, Any]) -> Letter:

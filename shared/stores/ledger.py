@@ -10,6 +10,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from shared.triggers.context import Invocation
+
 
 @dataclass(frozen=True)
 class MailRecord:
@@ -85,6 +87,10 @@ class Channel:
 
 class Ledger(Protocol):
     """What a store does. Every method raises `LedgerUnavailable` when the store does not answer."""
+
+    def use(self, invocation: Invocation) -> None:
+        """Take this invocation's credentials and remaining time for the calls that follow."""
+        ...
 
     def get(self, mail_id: str) -> MailRecord | None:
         """The mail's row."""

@@ -12,7 +12,7 @@ from shared.api.mails import SOON
 from shared.schema.limits import DOCUMENT_MAX
 from shared.sending.answers import Answer, Broken, Rejected
 from shared.sending.compose import Policy
-from shared.sending.identity import payload_hash
+from shared.sending.identity import PART_MARK, payload_hash
 from shared.sending.letters import MAIL_ON_QUEUE_MAX, compact
 from shared.stores.ledger import DeliveryRecord
 from shared.triggers.http import Response
@@ -464,8 +464,8 @@ def test_separate(service: Service, headers: dict[str, str]) -> None:
     """A separate mail is a 202 that lists its parts; each is sent, and a repeat sends none."""
     answers = [service.post(SEPARATE, headers=headers) for _ in range(2)]
     mails = [
-        {"mail_id": service.world.mailer.mail_id(f"k/{n}"), "key": f"k/{n}", "state": "accepted"}
-        for n in range(3)
+        {"mail_id": service.world.mailer.mail_id(key), "key": key, "state": "accepted"}
+        for key in (f"k{PART_MARK}{n}" for n in range(3))
     ]
     for answer in answers:
         assert answer.status == 202
@@ -473,6 +473,24 @@ def test_separate(service: Service, headers: dict[str, str]) -> None:
     service.world.run()
     sent = [mail.to for mail, _ in service.world.provider.calls]
     assert sent == [("a@x.org",), ("b@x.org",), ("c@x.org",)]
+
+
+def test_a_separate_mails_key_is_taken(service: Service) -> None:
+    """Another mail under the key of a separate one is a 422, by whichever way it comes."""
+    service.post(SEPARATE, headers=KEY)
+    taken = len(service.world.queues.mails)
+    others = [(MAIL, {}), (MAIL, ASYNC), ({**SEPARATE, "subject": "Other"}, {})]
+    for mail, headers in others:
+        answer = service.post(mail, headers={**KEY, **headers})
+        assert (answer.status, kind(answer)) == (422, "other-payload")
+    assert (len(service.world.queues.mails), service.world.provider.calls) == (taken, [])
+
+
+def test_a_separate_mail_that_is_too_big_takes_no_key(service: Service) -> None:
+    """Whoever mends a mail that was refused for its size may use its key again."""
+    big = {**SEPARATE, "text": "x" * MAIL_ON_QUEUE_MAX}
+    assert service.post(big, headers=KEY).status == 413
+    assert service.post(SEPARATE, headers=KEY).status == 202
 
 
 def test_separate_for_one(service: Service) -> None:

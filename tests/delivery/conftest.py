@@ -15,7 +15,7 @@ from shared.delivery.forward import Forwarder
 from shared.delivery.read import read_event
 from shared.errors import LedgerUnavailable, QueueUnavailable
 from shared.sending.identity import MailToken, mail_id_of
-from shared.stores.ledger import DeliveryRecord, MailRecord
+from shared.stores.ledger import Channel, DeliveryRecord, MailRecord
 from shared.triggers.context import Invocation
 from shared.triggers.events import read_events
 
@@ -30,6 +30,8 @@ class MemoryLedger:
 
     mails: dict[str, MailRecord] = field(default_factory=dict)
     states: list[DeliveryRecord] = field(default_factory=list)
+    channels: list[tuple[str, Channel]] = field(default_factory=list)
+    sightings: list[tuple[str, str, int]] = field(default_factory=list)
     down: frozenset[str] = frozenset()
 
     def get(self, mail_id: str) -> MailRecord | None:
@@ -64,6 +66,16 @@ class MemoryLedger:
         self.states.append(record)
         return True
 
+    def note_channel(self, sender: str, channel: Channel) -> None:
+        """See `Ledger.note_channel`."""
+        self._fail("note_channel")
+        self.channels.append((sender, channel))
+
+    def sight(self, sender: str, recipient: str, at: int) -> None:
+        """See `Ledger.sight`."""
+        self._fail("sight")
+        self.sightings.append((sender, recipient, at))
+
     def _fail(self, method: str) -> None:
         if method in self.down:
             raise LedgerUnavailable(f"{method} is down")
@@ -85,10 +97,21 @@ class Published:
 
 @dataclass
 class MemoryTopic:
-    """A topic that keeps what it takes; `takes` is how many messages that is."""
+    """A topic that keeps what it takes; `takes` is how many messages that is.
+
+    `deferred` are the events that went back on their queue, with their delays.
+    """
 
     messages: list[Published] = field(default_factory=list)
     takes: int = 1_000
+    deferred: list[tuple[str, int]] = field(default_factory=list)
+
+    def defer(self, event: str, delay: int) -> str:
+        """See `Publisher.defer`."""
+        if not self.takes:
+            raise QueueUnavailable("the queue takes nothing")
+        self.deferred.append((event, delay))
+        return f"deferred-{len(self.deferred)}"
 
     def publish(self, body: str, tag: str, properties: Mapping[str, str]) -> str:
         """See `Publisher.publish`."""
@@ -141,6 +164,7 @@ def mail() -> MailRecord:
         sender="noreply@mail.example.com",
         tag="order-shipped",
         notify={"OrderId": "4711", "Service": "shipping"},
+        attempted_at=NOW - 60_000,
     )
 
 

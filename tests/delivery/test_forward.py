@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from local.twins.directmail.headers import returned
 from local.twins.directmail.rules import HeaderStyle
+from shared.delivery.forward import LEDGER_PAUSE
 from shared.errors import QueueUnavailable
 from shared.schema.limits import QUEUE_BODY_MAX
 from shared.sending.identity import MailToken
-from shared.stores.ledger import DeliveryRecord, MailRecord
+from shared.stores.ledger import Channel, DeliveryRecord, MailRecord
 
 Document = Callable[..., dict[str, Any]]
 Forward = Callable[[Any], dict[str, int]]
@@ -183,30 +184,81 @@ def test_what_was_written_down_before_the_topic_failed_is_still_published(
 
 
 @pytest.mark.parametrize(
-    ("down", "key"),
-    [
-        ({"get"}, None),
-        ({"get", "find_by_envelope_id", "prove", "record_delivery"}, None),
-        ({"prove"}, "order-4711"),
-        ({"record_delivery"}, "order-4711"),
-    ],
-    ids=lambda value: "+".join(sorted(value)) if isinstance(value, set) else "",
+    "down", ["get", "find_by_envelope_id", "prove", "record_delivery", "note_channel", "sight"]
 )
-def test_a_ledger_that_is_down_stops_no_event(
-    *,
-    forward: Forward,
-    topic: Any,
-    ledger: Any,
-    document: Document,
-    down: set[str],
-    key: str | None,
+def test_an_event_waits_for_a_ledger_that_is_down(
+    forward: Forward, topic: Any, ledger: Any, document: Document, down: str
 ) -> None:
-    """The event goes out with what it says itself."""
-    ledger.down = frozenset(down)
-    assert forward(document()) == {"delivered": 1}
+    """It is evidence: it goes back on its queue as it was, and out once it is written down."""
+    changes: dict[str, dict[str, Any]] = {
+        "find_by_envelope_id": {"header": None, "msg_id": "x@y"},
+        "sight": {"header": None, "msg_id": "x@y", "env_id": "6000"},
+    }
+    event = document(**changes.get(down, {}))
+    ledger.down = frozenset({down})
+    assert forward(event) == {"deferred": 1}
+    ((body, delay),) = topic.deferred
+    assert (json.loads(body), delay, topic.messages) == (event, LEDGER_PAUSE, [])
+    ledger.down = frozenset()
+    assert forward(body.encode()) == {"delivered": 1}
     (message,) = topic.messages
-    assert message.event["data"]["key"] == key
-    assert message.event["data"]["notify"] == {"OrderId": "4711", "Service": "shipping"}
+    assert message.event["data"]["raw"] == event
+
+
+def test_a_ledger_that_is_down_stops_no_foreign_and_no_unread_event(
+    forward: Forward, topic: Any, ledger: Any, document: Document, token: MailToken
+) -> None:
+    """What nobody has to write down does not wait."""
+    ledger.down = frozenset({"get", "find_by_envelope_id", "prove", "record_delivery", "sight"})
+    foreign = document(header={"X-User-Notify-Postbus": f"v1.other.{token.mail_id}.1"})
+    assert forward([foreign, {"type": "x"}, document()]) == {
+        "foreign": 1,
+        "unrecognised": 1,
+        "deferred": 1,
+    }
+    assert len(topic.messages) == 1
+
+
+def test_an_event_that_cannot_even_be_deferred_fails_its_batch(
+    forward: Forward, topic: Any, ledger: Any, document: Document
+) -> None:
+    """With ledger and queue down together the platform keeps it."""
+    ledger.down, topic.takes = frozenset({"get"}), 0
+    with pytest.raises(QueueUnavailable):
+        forward(document())
+
+
+# --- What it says about the channel --------------------------------------------------------------
+
+
+def test_an_event_shows_that_its_senders_channel_is_alive(
+    forward: Forward, ledger: Any, document: Document
+) -> None:
+    """Noted with the time of the call, and not for every event of a burst."""
+    forward([document(rcpt=f"{n}@example.net") for n in range(5)])
+    assert ledger.channels == [("noreply@mail.example.com", Channel(proven_at=NOW - 60_000))]
+    assert ledger.sightings == []
+
+
+def test_an_event_of_an_earlier_attempt_says_nothing_of_the_latest(
+    forward: Forward, ledger: Any, document: Document, mail: MailRecord
+) -> None:
+    """The row knows when its latest attempt was made, and the event is not of that one."""
+    ledger.mails[mail.mail_id] = replace(mail, attempt=2)
+    forward(document())
+    assert (ledger.channels, len(ledger.states)) == ([], 1)
+
+
+def test_an_event_of_no_known_mail_is_remembered(
+    forward: Forward, ledger: Any, document: Document
+) -> None:
+    """Somebody's mail to that recipient did go out; however the addresses are spelled."""
+    strange = {"header": None, "msg_id": "x@y", "env_id": "6000"}
+    event = document(rcpt="Ada@Example.NET", **strange)
+    assert forward(event) == {"delivered": 1}
+    sender = event["data"]["from"].lower()
+    assert ledger.sightings == [(sender, "ada@example.net", NOW)]
+    assert ledger.channels == []
 
 
 LONG = "\u4e16" * 30_000

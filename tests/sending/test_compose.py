@@ -249,7 +249,6 @@ def test_all_refusals_are_told_at_once() -> None:
     """Whoever is refused learns every reason, what is not yet supported included."""
     policy = Policy("test", SHOP, ("x@example.com",), ())
     assert told(policy, lane="bulk", on_unknown="hold") == [
-        ("/on_unknown", "not-yet-supported"),
         ("/lane", "not-yet-supported"),
         ("/sender", "sender-not-allowed"),
         ("/to/0", "recipient-not-allowed"),

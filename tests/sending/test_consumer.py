@@ -14,8 +14,8 @@ from shared.errors import QueueUnavailable
 from shared.sending.answers import Accepted, Answer, Broken, Rejected
 from shared.sending.backoff import ATTEMPTS_MAX
 from shared.sending.compose import Policy
-from shared.sending.consumer import RACES_MAX, SHORT_WAIT, Consumer
-from shared.sending.identity import payload_hash
+from shared.sending.consumer import LEDGER_WAIT_MAX, RACES_MAX, SHORT_WAIT, Consumer
+from shared.sending.identity import PART_MARK, payload_hash
 from shared.sending.mailer import CALL_MARGIN, LEASE_MARGIN
 from shared.triggers.queue import QueueMessage
 from tests.sending.conftest import GRACE, NOON, POLICY, TIMEOUT, Say, World
@@ -95,20 +95,28 @@ def test_a_refusal_is_explained(world: World) -> None:
 
 def test_the_last_attempt(world: World) -> None:
     """An unreachable provider is tried a stated number of times; then the letter is buried."""
-    world.provider.script = [Say(UNREACHABLE)] * ATTEMPTS_MAX
+    world.provider.script = [Say(UNREACHABLE)] * ATTEMPTS_MAX["unavailable"]
     world.queues.put(bare())
     world.run()
-    assert (world.row().state, world.row().attempt) == ("failed", ATTEMPTS_MAX)
+    assert (world.row().state, world.row().attempt) == (
+        "failed",
+        ATTEMPTS_MAX["unavailable"],
+    )
     (letter,) = (json.loads(body) for body in world.queues.dead)
     assert {what for _, what, _ in letter["history"]} == {"unavailable", "failed"}
 
 
-def test_throttling_never_gives_up(world: World) -> None:
-    """Too fast is nobody's failure: the mail waits as often as it takes."""
-    world.provider.script = [Say(THROTTLED)] * (ATTEMPTS_MAX + 5)
-    world.queues.put(bare())
-    world.run()
-    assert (world.row().state, world.row().attempt) == ("sent", ATTEMPTS_MAX + 6)
+@pytest.mark.parametrize("kind", sorted(ATTEMPTS_MAX))
+def test_attempts_are_capped_by_verdict(world: World, kind: str) -> None:
+    """One answer before the cap the mail is still sent; at the cap it has failed."""
+    answer = {"unavailable": UNREACHABLE, "throttled": THROTTLED, "quota": QUOTA}[kind]
+    most = ATTEMPTS_MAX[kind]
+    for key, failures in (("sent", most - 1), ("failed", most)):
+        world.provider.script = [Say(answer)] * failures
+        world.queues.put(bare(key=key))
+        world.run()
+        assert (world.row(key).state, world.row(key).attempt) == (key, most)
+    assert len(world.queues.dead) == 1
 
 
 @pytest.mark.parametrize("answer", [MISCONFIGURED, UNKNOWN], ids=["parked", "held"])
@@ -330,7 +338,36 @@ def test_a_separate_mail(world: World) -> None:
     world.deliver(body)
     world.run()
     assert sorted(mail.to for mail, _ in world.provider.calls) == sorted((r,) for r in everybody)
-    assert not world.has_row("k")
+    assert (world.row().state, world.row().attempt) == ("accepted", 0)
+
+
+def test_a_separate_mails_key_is_taken(world: World) -> None:
+    """Another mail under the key of a separate one is rejected, and its parts go out as asked."""
+    everybody = ["a@x.org", "b@x.org"]
+    world.deliver(bare(to=everybody, separate=True))
+    world.deliver(bare(), bare(to=everybody, separate=True, subject="Other"))
+    assert [letter["reason"] for letter in world.queues.rejected] == ["other-payload"] * 2
+    world.run()
+    assert {mail.subject for mail, _ in world.provider.calls} == {"Hello"}
+    assert len(world.provider.calls) == 2
+
+
+def test_a_key_that_looks_like_a_parts(world: World) -> None:
+    """No producer can take the key of a separate mail's part."""
+    world.deliver(bare(key=f"k{PART_MARK}0"))
+    (letter,) = world.queues.rejected
+    assert [each["type"] for each in letter["problems"]] == ["reserved-character"]
+    assert world.provider.calls == []
+
+
+def test_a_separate_mail_and_the_ledger_down(world: World) -> None:
+    """Nothing is taken apart that could not be written down; it comes back whole."""
+    world.ledger.down = {"create"}
+    world.deliver(bare(to=["a@x.org", "b@x.org"], separate=True))
+    assert [letter["mail"]["separate"] for letter in world.queues.letters()] == [True]
+    world.ledger.down = set()
+    world.run()
+    assert len(world.provider.accepts) == 2
 
 
 def test_separate_for_one(world: World) -> None:
@@ -353,24 +390,18 @@ def test_ledger_down_before_the_call(world: World, method: str) -> None:
     assert len(world.provider.accepts) == 1
 
 
-def test_ledger_down_after_acceptance(world: World) -> None:
-    """A send that could not be written down is not repeated; its event makes it sent."""
-    world.ledger.down = {"prove", "change"}
-    world.deliver(bare())
+@pytest.mark.parametrize("method", ["get", "create"])
+def test_a_ledger_that_stays_down(world: World, method: str) -> None:
+    """The longer it is down the more slowly copies come, up to a longest wait."""
+    world.ledger.down = {method}
+    world.queues.put(bare())
+    for _ in range(30):
+        world.run(at_most=1)
+    delays = world.queues.delays
+    assert delays == sorted(delays)
+    assert (delays[0], delays[-1]) == (SHORT_WAIT, LEDGER_WAIT_MAX)
+    assert sum(delay < 60_000 for delay in delays) < 10
     assert len(world.queues.mails) == 1
-    world.ledger.down = set()
-    world.prove()
-    world.run()
-    assert (world.row().state, len(world.provider.accepts)) == ("sent", 1)
-
-
-def test_ledger_down_after_acceptance_and_no_event(world: World) -> None:
-    """Without the event, too, nothing is repeated: the mail is held."""
-    world.ledger.down = {"prove"}
-    world.deliver(bare())
-    world.ledger.down = set()
-    world.run()
-    assert (world.row().state, len(world.provider.accepts)) == ("held", 1)
 
 
 @pytest.mark.parametrize("answer", [THROTTLED, UNREACHABLE, REFUSED, MISCONFIGURED, UNKNOWN])
@@ -444,9 +475,9 @@ def test_everything_down(world: World) -> None:
 
 
 def test_no_time_left(world: World) -> None:
-    """What cannot be sent within this invocation goes back untouched, due at once."""
+    """What cannot be sent within this invocation goes back untouched, due soon."""
     world.deliver(bare(), timeout=1_000)
-    assert (world.queues.delays, world.provider.calls, world.has_row()) == ([0], [], False)
+    assert (world.queues.delays, world.provider.calls, world.has_row()) == ([1_000], [], False)
     assert world.queues.letters()[0]["custody"] == 0
 
 
@@ -478,7 +509,7 @@ class Straggling:
 
 def straggle(world: World, at_once: Straggling, *bodies: bytes) -> None:
     """One invocation with messages that do not end in time."""
-    consumer = Consumer(world.mailer, world.queues, lambda: 0.5, at_once)
+    consumer = Consumer(world.mailer, world.queues, world.announcer, lambda: 0.5, at_once)
     messages = [QueueMessage(f"late-{n}", body) for n, body in enumerate(bodies)]
     consumer.settle_all(messages, world.clock.invocation())
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.schema.limits import KEY_MAX, QUEUE_BODY_MAX, RECIPIENTS_MAX
 from shared.schema.problems import InvalidMail
+from shared.sending.identity import PART_MARK
 from shared.sending.letters import (
     COUNT_MAX,
     HISTORY_KEPT,
@@ -163,7 +164,7 @@ def test_fan_out() -> None:
     )
     parts = fan_out(letter)
     assert [part.mail.to for part in parts] == [[recipient] for recipient in everybody]
-    assert [part.key for part in parts] == [f"k/{number}" for number in range(RECIPIENTS_MAX)]
+    assert [part.key for part in parts] == [f"k{PART_MARK}{number}" for number in range(RECIPIENTS_MAX)]
     for part, recipient in zip(parts, everybody, strict=True):
         assert part.given == {**MAIL, "to": [recipient], "tag": "t"}
         assert not part.mail.separate

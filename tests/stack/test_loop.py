@@ -19,13 +19,17 @@ def key_of(parameters: dict[str, str]) -> str:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("style", ["given", "lower", "json", "absent"])
+@pytest.mark.parametrize(
+    ("style", "ledger"),
+    [(style, "sqlite") for style in ("given", "lower", "json", "absent")]
+    + [("given", "tablestore")],
+)
 def test_every_mail_gives_a_delivered_event_with_its_notify_values(
-    style: str, make_stack: Callable[..., Any], mail: dict[str, Any], proving: bool
+    style: str, ledger: str, make_stack: Callable[..., Any], mail: dict[str, Any], proving: bool
 ) -> None:
     """N mails on the queue: N keys in the outbox, a delivered event for each, notify intact."""
     count = 1_000 if proving else 150
-    stack = make_stack("--header-style", style)
+    stack = make_stack("--header-style", style, "--ledger", ledger)
     keys = [f"mail-{number}" for number in range(count)]
     begun = time.monotonic()
     stack.put([json.dumps({**mail, "key": key, "subject": key}) for key in keys])
@@ -40,7 +44,7 @@ def test_every_mail_gives_a_delivered_event_with_its_notify_values(
     assert all(event["data"]["notify"] == mail["notify"] for event in events)
     repeats = sum(sent.values()) - count
     print(
-        f"\nloop: headers {style}: {count} mails, {len(sent)} keys in the outbox, "
+        f"\nloop: headers {style}, ledger {ledger}: {count} mails, {len(sent)} keys in the outbox, "
         f"{repeats} repeated sends, {len(by_key)} delivered events, "
         f"{len(events) - len(by_key)} repeated events, {count / seconds:.0f} mails/s"
     )

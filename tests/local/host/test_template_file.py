@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from local.host.template import load_template
 from local.host.template.yaml_reader import read_yaml
 from local.host.triggers.schedules import read_schedule
 from local.twins.eventbridge import EventBus, Target
+from shared.sending.clockwork import SWEEP
 from shared.settings import Settings
 
 REPOSITORY = Path(__file__).parents[3]
@@ -113,10 +115,21 @@ def test_the_example_timer_is_off_until_somebody_turns_it_on() -> None:
     """Its schedule can be read and its payload is a mail request."""
     for given, expected in (({}, False), ({"TimerEnabled": "true"}, True)):
         template = load_template(FILE, {"Env": "local", **given})
-        (timer,) = [one for one in template.triggers if isinstance(one, TimerTrigger)]
+        timers = [one for one in template.triggers if isinstance(one, TimerTrigger)]
+        (timer,) = [one for one in timers if '"to"' in one.payload]
         assert timer.enabled is expected
         read_schedule(timer.schedule)
-        assert '"to"' in timer.payload
+
+
+def test_the_sweep_runs_in_every_environment() -> None:
+    """Its payload is the one that the function knows as a sweep, and it is on."""
+    for environment in ENVIRONMENTS:
+        template = load_template(FILE, {"Env": environment})
+        timers = [one for one in template.triggers if isinstance(one, TimerTrigger)]
+        (timer,) = [one for one in timers if json.loads(one.payload) == SWEEP]
+        assert timer.enabled
+        assert timer.function == f"postbus-{environment}-clock"
+        read_schedule(timer.schedule)
 
 
 @pytest.mark.parametrize("source", ["acs.dm", "acs:dm"])
@@ -190,12 +203,15 @@ def test_each_function_has_a_role_of_its_own(template: Template) -> None:
 def test_roles_allow_what_their_functions_do_and_no_more() -> None:
     """No wildcard action; only senders may send; resources are named where they can be."""
     actions = {name: {a for s in said for a in s["Action"]} for name, said in _roles().items()}
-    sending = {"dm:SingleSendMail", "openplatform:AuthorizeFileUpload", "mns:SendMessage"}
+    sending = {
+        *("dm:SingleSendMail", "openplatform:AuthorizeFileUpload"),
+        *("mns:SendMessage", "mns:PeekMessage", "mns:PublishMessage"),
+    }
     assert actions == {
         "SendMailRole": sending,
         "MailApiRole": sending,
         "ClockRole": sending,
-        "DeliveryEventsRole": {"mns:PublishMessage"},
+        "DeliveryEventsRole": {"mns:PublishMessage", "mns:SendMessage"},
     }
     for statements in _roles().values():
         for statement in statements:
