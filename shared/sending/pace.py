@@ -132,11 +132,11 @@ class Pacer:
         return self._stock.pop(0)
 
     def _take_slice(self, now: int, until: int) -> list[int]:
-        # The limit of a slice is exact over a second: 7 calls a second are 2, 1, 1, 2, 1.
+        calls = max(1, self.limits.calls * USED_PERCENT // 100)
+        count = max(1, calls // (PARTS * SLICES_A_SECOND))
         first = max(now // SLICE, self._frontier)
         for number in range(first, until // SLICE + 1):
-            limit = self._limit_of(number)
-            count = max(1, limit // PARTS)
+            limit = count * _share(calls // count, number)
             self._frontier = number
             if limit and self.ledger.take_permits(
                 f"calls:{number}", count, limit, (number + 1) * SLICE + DAY
@@ -145,11 +145,6 @@ class Pacer:
                 return [start + int(step * (place + self.chance())) for place in range(count)]
         self._frontier = max(self._frontier, until // SLICE)
         return []
-
-    def _limit_of(self, number: int) -> int:
-        calls = max(1, self.limits.calls * USED_PERCENT // 100)
-        place = number % SLICES_A_SECOND
-        return calls * (place + 1) // SLICES_A_SECOND - calls * place // SLICES_A_SECOND
 
     def _stock_quota(self, recipients: int) -> Denied | None:
         now = self.clock() + self.limits.zone_offset
@@ -167,3 +162,12 @@ class Pacer:
             else:
                 return Denied("quota", DAY - now % DAY + int(QUOTA_SPREAD * self.chance()))
         return None
+
+
+def _share(parts: int, number: int) -> int:
+    """A slice's parts, exact over each second: 7 parts over five slices are 1, 1, 2, 1, 2.
+
+    Whole parts, so that none of a slice's permits is left over that nobody could take.
+    """
+    place = number % SLICES_A_SECOND
+    return parts * (place + 1) // SLICES_A_SECOND - parts * place // SLICES_A_SECOND

@@ -119,7 +119,7 @@ class Tables:
 
     def update(self, table: Table, key: Key, columns: Columns, where: Any) -> bool:
         """Set columns of a row that is there and for which the condition holds."""
-        return self._update(table, key, {"PUT": list(columns.items())}, where, "IGNORE")
+        return self._update(table, key, {"PUT": list(columns.items())}, where, "EXPECT_EXIST")
 
     def add(self, table: Table, key: Key, take: Take, columns: Columns) -> bool:
         """Add to a counter and set other columns, in one step; without a row it is at 0."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from local.account import OWNER
@@ -195,8 +196,20 @@ def rows_of(ledger: Ledger, keys: Iterable[str]) -> dict[str, MailRecord | None]
 
 def waiting_on(stack: Postbus, name: str = "mails") -> int:
     """How many messages a queue has, in whatever state."""
-    about = stack.queue(name).get_attributes()
-    return int(about.active_messages + about.inactive_messages + about.delay_messages)
+    status = httpx.get(f"{stack.url}/_local/status", trust_env=False).json()
+    depth = status["queues"][f"postbus-local-{name}"]
+    return int(depth["visible"] + depth["in_flight"] + depth["delayed"])
+
+
+def published(stack: Postbus) -> list[dict[str, Any]]:
+    """Every event that the topic has taken."""
+    events: list[dict[str, Any]] = []
+    after = 0
+    url = f"{stack.url}/_local/topics/postbus-local-mail-events/messages"
+    while page := httpx.get(url, params={"after": after}, trust_env=False).json():
+        after = page[-1]["sequence"]
+        events += [json.loads(message["body"]) for message in page]
+    return events
 
 
 def settle(

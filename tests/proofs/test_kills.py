@@ -22,6 +22,7 @@ from tests.proofs.conftest import (
     lost,
     mail_id,
     mail_of,
+    published,
     settle,
 )
 
@@ -102,7 +103,7 @@ def test_kill_9_at_six_points_loses_and_doubles_nothing(
     ledger = ledger_of(stack)
     rows = settle(stack, ledger, keys, 600 if proving else 60, Alive(stack))
     sent = accepts(stack)
-    told = events_by_key(_all_events(stack))
+    told = events_by_key(published(stack))
     dead = {letter["key"] for letter in stack.take_letters("mails-dead")}
 
     gone = lost(rows, dead)
@@ -127,10 +128,3 @@ def test_kill_9_at_six_points_loses_and_doubles_nothing(
     assert wrong == {}
     assert all(sent[key] == 1 for key in doubles if key.startswith("hold"))
 
-
-def _all_events(stack: Postbus) -> list[dict[str, object]]:
-    """Every event that the topic's subscriber has waiting."""
-    found: list[dict[str, object]] = []
-    while more := stack.take_events(bool, 1.5):
-        found += more
-    return found

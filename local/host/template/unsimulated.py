@@ -32,6 +32,8 @@ _REASONS: Mapping[tuple[str, str], str] = {
 }
 _WHOLE_TYPES: Mapping[str, str] = {
     "ALIYUN::RAM::Role": "permissions are not checked",
+    "ALIYUN::OTS::Instance": "the ledger is a file here, or Tablestore's twin (--ledger)",
+    "ALIYUN::OTS::Table": "the twin makes the ledger's tables itself",
 }
 # Read, because a function can see them, but without their effect.
 _WITHOUT_EFFECT: Mapping[str, tuple[str, ...]] = {_FUNCTION: ("MemorySize", "Role")}

@@ -207,11 +207,12 @@ def test_roles_allow_what_their_functions_do_and_no_more() -> None:
         *("dm:SingleSendMail", "openplatform:AuthorizeFileUpload"),
         *("mns:SendMessage", "mns:PeekMessage", "mns:PublishMessage"),
     }
+    rows = {"ots:GetRow", "ots:PutRow", "ots:UpdateRow"}
     assert actions == {
-        "SendMailRole": sending,
-        "MailApiRole": sending,
-        "ClockRole": sending,
-        "DeliveryEventsRole": {"mns:PublishMessage", "mns:SendMessage"},
+        "SendMailRole": sending | rows,
+        "MailApiRole": sending | rows,
+        "ClockRole": sending | rows | {"ots:GetRange", "ots:DeleteRow"},
+        "DeliveryEventsRole": {"mns:PublishMessage", "mns:SendMessage"} | rows,
     }
     for statements in _roles().values():
         for statement in statements:
