@@ -25,7 +25,8 @@ run: $(STAMP) ## start everything on 127.0.0.1:8025 and watch one mail travel (O
 	@$(BIN)/postbus up --journey $(if $(filter-out 0 no false,$(ONCE)),--once)
 
 test: $(STAMP) ## all tests, the long proofs at a reduced count (under 10 minutes)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m "not stack" $(ARGS)
+	$(BIN)/python -m pytest -m stack $(ARGS)
 
 prove: $(STAMP) ## the long proofs in full; prints seeds and figures
 	POSTBUS_PROVE=1 $(BIN)/python -m pytest -m stack -s $(ARGS)

@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -44,6 +45,8 @@ from local.twins.directmail.outbox import Outbox
 
 START_SECONDS = 60.0
 BATCH = 16
+# Below the range that Linux gives to outgoing connections (32768 and up).
+PORTS = (20_000, 32_000)
 ROOT = Path(__file__).resolve().parent.parent
 
 Body = str | Mapping[str, Any]
@@ -51,14 +54,21 @@ Event = dict[str, Any]
 
 
 def free_ports() -> int:
-    """A free port whose next one is free too."""
+    """A free port whose next one is free too.
+
+    None of those that the system gives to outgoing connections: somebody else's could take it
+    before the stack does, above all while a stack is killed and started again.
+    """
     while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            with contextlib.suppress(OSError, OverflowError):
-                second.bind(("127.0.0.1", port + 1))
-                return port
+        port = random.randrange(*PORTS)  # noqa: S311  # keeps no secret
+        with (
+            contextlib.suppress(OSError),
+            socket.socket() as first,
+            socket.socket() as second,
+        ):
+            first.bind(("127.0.0.1", port))
+            second.bind(("127.0.0.1", port + 1))
+            return port
 
 
 @dataclass
@@ -207,7 +217,12 @@ class Postbus:
             capture_output=True,
             timeout=60,
             check=False,
-            env={**_environment(), "POSTBUS_URL": self.url, "NO_COLOR": "1"},
+            env={
+                **_environment(),
+                "POSTBUS_URL": self.url,
+                "POSTBUS_STATE": str(self.state),
+                "NO_COLOR": "1",
+            },
         )
 
 

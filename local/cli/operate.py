@@ -32,7 +32,9 @@ LISTED_MAX = 1_000
 BATCH = 16
 
 Url = Annotated[str, typer.Option("--url", envvar="POSTBUS_URL", help="Where Postbus runs.")]
-State = Annotated[Path, typer.Option(help="The folder that keeps the ledger.")]
+State = Annotated[
+    Path, typer.Option(envvar="POSTBUS_STATE", help="The folder that keeps the ledger.")
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON lines, for programs.")]
 
 unknown = typer.Typer(no_args_is_help=True, help="Mails whose outcome is not known.")

@@ -202,6 +202,10 @@ class Consumer:
             self.queues.put_back(letter, max(result.wait, least))
         elif kind in ("sent", "expired"):
             self._finish(result, kind, now)
+        elif kind == "finished" and result.record and result.record.state in ("sent", "expired"):
+            # These are written down before they are announced. The first delivery may have died
+            # in between, or found the topic down; the repeated event has the same id.
+            self._announce(result, result.record.state, result.record.updated_at)
 
     def _finish(self, result: Result, state: str, now: int) -> None:
         """A mail that is final: its proof is safe in the ledger, or goes on the queue."""

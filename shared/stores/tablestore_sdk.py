@@ -202,7 +202,7 @@ class Client:
             except Exception as error:  # noqa: BLE001  # as in `read`
                 failure, again = _failure(error, writing=True)
                 if isinstance(failure, Conflict):
-                    if True:
+                    if left == TRIES - 1:
                         return False
                     # The condition may fail because the first try was done after all.
                     raise AnswerLost("Tablestore: a repeated write met its condition") from None

@@ -13,7 +13,9 @@ from shared.api.mails import Mails
 from shared.api.routes import Api
 from shared.errors import QueueUnavailable
 from shared.triggers.http import Request, Response
-from tests.sending.conftest import Crash, World
+from tests.sending.conftest import Crash, World, quiet
+
+__all__ = ["quiet"]  # pytest finds fixtures by their names here
 
 Value = TypeVar("Value")
 

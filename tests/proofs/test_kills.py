@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
 from collections import Counter
 
 import pytest
@@ -24,6 +25,7 @@ from tests.proofs.conftest import (
     mail_of,
     published,
     settle,
+    waiting_on,
 )
 
 pytestmark = pytest.mark.stack
@@ -40,8 +42,9 @@ POINTS = {
     "before-save": "before-save",
     "after-save": "after-save",
 }
-PENDING = ("after-claim", "mid-call-silent")  # claimed, and not accepted by the twin
+PENDING = ("after-claim", "mid-call-silent")  # claimed, and never accepted by the twin
 EVENTS = ("whole", "stripped", "rewritten")
+WAITS = frozenset({"in-progress", "unknown-early"})  # what a delivery is told that is no attempt
 DELIVERED = "dm:Deliver:Succeed"
 
 
@@ -53,7 +56,7 @@ def prepare(stack: Postbus, silent: int) -> None:
         "directmail", "SingleSendMail", "timeout-before",
         match="mid-call-silent", count=silent, seconds=5,
     )  # fmt: skip
-    faults.set("directmail", "SingleSendMail", "slow", match="mid-call-late", seconds=1.5)
+    faults.set("directmail", "SingleSendMail", "slow", match="mid-call-late", seconds=2)
     faults.set("events", DELIVERED, "header-stripped", match="stripped")
     faults.set("events", DELIVERED, "message-id-rewritten", match="rewritten")
     faults.set("events", DELIVERED, "lost", match="lost")
@@ -117,10 +120,13 @@ def test_kill_9_at_six_points_loses_and_doubles_nothing(
     assert workers.deaths() == len(keys), "each died once"
     assert gone == set()
     assert twice == {}
+    assert {key for key in mails if mails[key][2] in PENDING and "hold" in key and sent[key]} == set()
     wrong = {}
     for key, (wish, _, point) in mails.items():
         row = rows[key]
-        held = wish == "hold" and point in PENDING
+        # Which mails the twin had accepted is the twin's to say: a process can die in a call
+        # before its request has arrived.
+        held = wish == "hold" and not sent[key]
         expected = ("held", 0) if held else ("sent", 1)
         found = (row.state if row else "none", sent[key])
         if found != expected or (held and (key not in dead or "held" not in told.get(key, ()))):
@@ -128,3 +134,63 @@ def test_kill_9_at_six_points_loses_and_doubles_nothing(
     assert wrong == {}
     assert all(sent[key] == 1 for key in doubles if key.startswith("hold"))
 
+
+# Where a process dies between putting a copy back and returning: before it has written down that
+# it did, and after. In the first case the claim's lease has to end, and then a grace, so few of
+# the crashes are of that kind.
+BEFORE, AFTER = "before-release", "after-release"
+SLOW_SHARE = 5
+
+
+@pytest.mark.timeout(1200)
+def test_crashes_between_putting_back_and_returning_breed_no_copies(
+    scaled_stack: ScaledStack, workers: Workers, proving: bool
+) -> None:
+    """Each mail is put back and its process dies, again and again: no copies breed."""
+    crashes, count = (20, 100) if proving else (3, 20)
+    stack = scaled_stack(off=1)
+    keys = [f"resend-back-{number}" for number in range(count)]
+    points = {
+        key: [BEFORE if n % SLOW_SHARE == SLOW_SHARE - 1 else AFTER for n in range(crashes)]
+        for key in keys
+    }
+    if not proving:
+        points |= {key: [BEFORE] for key in keys[:SLOW_SHARE]}
+    stack.faults.set("directmail", "SingleSendMail", "throttled", match="resend-back")
+    workers.start(stack, kills={mail_id(key): points[key] for key in keys})
+    stack.put([mail_of(key) for key in keys])
+    alive = Alive(stack)
+    planned = sum(len(each) for each in points.values())
+    end = time.monotonic() + (900 if proving else 60)
+    while workers.deaths() < planned and time.monotonic() < end:
+        alive()
+        time.sleep(0.5)
+    deaths = workers.deaths()
+    stack.faults.clear()
+    rows = settle(stack, ledger_of(stack), keys, 120 if proving else 60, alive)
+    sent = accepts(stack)
+
+    noted = workers.noted()
+    received = Counter(note["received"] for note in noted if "received" in note)
+    waits = Counter(note["key"] for note in noted if note.get("told") in WAITS)
+    bounds = {}
+    for key in keys:
+        row = rows[key]
+        attempts = row.attempt if row else 0
+        bounds[key] = received[key] - len(points[key]) - attempts
+    print(
+        f"\nput back: {SCALE}: {deaths} crashes of {count} mails (up to {crashes} each, "
+        f"{sum(points[key].count(BEFORE) for key in keys)} of them before the put-back was written "
+        f"down): receives per mail {min(received[k] for k in keys)} to "
+        f"{max(received[k] for k in keys)}; over crashes + attempts by at most "
+        f"{max(bounds.values())}, of them told to wait for a lease or a grace at most "
+        f"{max(waits[k] for k in keys)}; {sum(sent[k] for k in keys)} accepts, "
+        f"{waiting_on(stack)} left on the queue"
+    )
+    assert deaths == planned
+    assert lost(rows, ()) == set()
+    assert {key: sent[key] for key in keys if sent[key] != 1} == {}
+    assert waiting_on(stack) == 0
+    slow = {key: points[key].count(BEFORE) for key in keys}
+    assert {k: bounds[k] for k in keys if not slow[k] and bounds[k] > 0} == {}
+    assert {k: (bounds[k], waits[k]) for k in keys if bounds[k] > waits[k]} == {}

@@ -7,9 +7,8 @@ a queue over HTTP, hands it to the function's use case, and deletes it when that
 instance that dies is replaced; its messages come back by their visibility. Instances are forked,
 so that a death costs milliseconds and a proof can have hundreds.
 
-The plan: role (`consumer` or `forwarder`), instances, batch, timeout (seconds of an invocation),
-queue (its whole name), notes (a folder), tablestore (an address, or empty for what
-POSTBUS_LEDGER says), kills (mail id -> the points where its process dies, one after the other).
+The plan: instances, batch, timeout (seconds of an invocation),
+notes (a folder), kills (mail id -> the points where its process dies, one after the other).
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from mns.account import Account
 from mns.mns_exception import MNSExceptionBase
 from mns.queue import Queue
 
-from shared.app import App, build_consumer, build_forwarder
+from shared.app import App, build_consumer
 from shared.sending.answers import Accepted, Answer
 from shared.sending.compose import OutgoingMail
 from shared.sending.identity import HEADER, read_token
@@ -42,7 +41,7 @@ from shared.triggers.context import Invocation
 from shared.triggers.queue import read_queue_event
 
 # So long a call is under way when the process is to die in it: the twin has the request by then.
-MID_CALL_SECONDS = 0.3
+MID_CALL_SECONDS = 0.6
 
 
 @dataclass(frozen=True)
@@ -166,38 +165,30 @@ class Notes:
         os.write(self._file, json.dumps(note).encode() + b"\n")
 
 
-def build(plan: dict[str, Any], notes: Notes) -> tuple[App[Any], Any]:
-    """The app, and the ledger where it wants to know each invocation."""
-    app = build_forwarder() if plan["role"] == "forwarder" else build_consumer()
-    ledger = None
-    if plan["tablestore"]:
-        from shared.stores.tablestore import TablestoreLedger  # noqa: PLC0415  # a heavy import
-
-        ledger = TablestoreLedger.at(plan["tablestore"])
-    if plan["role"] == "forwarder":
-        return (replace(app, use=replace(app.use, ledger=ledger)) if ledger else app), ledger
-    kills = Kills(plan["kills"], Path(plan["notes"]))
-    mailer = app.use.mailer
+def build(plan: dict[str, Any], notes: Notes) -> App[Any]:
+    """The app of `send_mail`, in which a process dies where the plan says."""
+    app = build_consumer()
+    mailer, kills = app.use.mailer, Kills(plan["kills"], Path(plan["notes"]))
     NotingMailer.note = staticmethod(notes.write)
     noting = NotingMailer(
-        KillingLedger(ledger or mailer.ledger, kills),
+        KillingLedger(mailer.ledger, kills),
         KillingProvider(mailer.provider, kills),
         mailer.policy,
         mailer.new_owner,
         mailer.grace,
-        replace(mailer.pacer, ledger=ledger) if ledger and mailer.pacer else mailer.pacer,
+        mailer.pacer,
         mailer.lag,
     )
     # Never a delay by chance: what is throttled comes back after the shortest time.
-    return replace(app, use=replace(app.use, mailer=noting, chance=lambda: 0.0)), ledger
+    return replace(app, use=replace(app.use, mailer=noting, chance=lambda: 0.0))
 
 
 def serve(plan: dict[str, Any]) -> None:
     """Be one instance, until killed."""
     notes = Notes(Path(plan["notes"]))
-    app, ledger = build(plan, notes)
-    queue = open_queue(plan["queue"])
-    function = SimpleNamespace(name=plan["role"], timeout=plan["timeout"])
+    app = build(plan, notes)
+    queue = open_queue(os.environ["POSTBUS_MAILS_QUEUE"])
+    function = SimpleNamespace(name="send-mail", timeout=plan["timeout"])
     while True:
         try:
             messages = queue.batch_receive_message(plan["batch"], 1)
@@ -208,8 +199,6 @@ def serve(plan: dict[str, Any]) -> None:
         for body in bodies:
             notes.write({"received": key_of(body)})
         call = app.begin(SimpleNamespace(request_id="proof", function=function))
-        if ledger is not None:
-            ledger.use(call)
         signal.alarm(plan["timeout"] + 1)  # as the platform ends a function
         try:
             work(app, messages, call)
@@ -229,12 +218,7 @@ def work(app: App[Any], messages: Sequence[Any], call: Invocation) -> None:
         for each in messages
     ]
     event = json.dumps(elements).encode()
-    if hasattr(app.use, "settle_all"):
-        app.use.settle_all(read_queue_event(event), call)
-    else:
-        from shared.triggers.events import read_events  # noqa: PLC0415  # for this role only
-
-        app.use.forward_all(read_events(event), call)
+    app.use.settle_all(read_queue_event(event), call)
 
 
 def text_of(body: bytes | str) -> str:

@@ -90,3 +90,13 @@ def test_every_delay_is_bounded(
     )
     delay = delay_after(verdict, answer, attempt=attempt, now=milliseconds, chance=chance)
     assert 0 < delay <= 12 * HOUR
+
+
+@pytest.mark.parametrize(("hours", "until"), [(8, 4), (0, 12), (10, 2)])
+def test_the_quotas_day_begins_where_the_account_is(hours: int, until: int) -> None:
+    """At noon UTC it is so many hours to midnight there."""
+    noon = 1_795_348_800_000
+    delay = delay_after(
+        "quota", None, attempt=1, now=noon, chance=0.0, zone_offset=hours * 3_600_000
+    )
+    assert delay == until * 3_600_000

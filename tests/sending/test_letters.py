@@ -164,7 +164,9 @@ def test_fan_out() -> None:
     )
     parts = fan_out(letter)
     assert [part.mail.to for part in parts] == [[recipient] for recipient in everybody]
-    assert [part.key for part in parts] == [f"k{PART_MARK}{number}" for number in range(RECIPIENTS_MAX)]
+    assert [part.key for part in parts] == [
+        f"k{PART_MARK}{number}" for number in range(RECIPIENTS_MAX)
+    ]
     for part, recipient in zip(parts, everybody, strict=True):
         assert part.given == {**MAIL, "to": [recipient], "tag": "t"}
         assert not part.mail.separate

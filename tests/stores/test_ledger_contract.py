@@ -132,6 +132,7 @@ OTHER: dict[str, Any] = {
     "updated_at": 9,
     "attempted_at": 9,
     "carrier": "caller",
+    "resent": 9,
     "expires_at": 9,
 }
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,66 @@ def test_it_can_be_closed_twice(tmp_path: Path) -> None:
     ledger.close()
     assert ledger.get("m") is None
     ledger.close()
+
+
+def _as_an_earlier_version_made_it(path: Path) -> None:
+    """A file of the time before leases had carriers, with one mail in it."""
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        """
+        CREATE TABLE mails (mail_id TEXT PRIMARY KEY, key, state, attempt, custody, owner,
+            lease_until, payload, unknown_since, envelope_id, request_id, evidence, reason,
+            sender, tag, notify, created_at, updated_at) WITHOUT ROWID;
+        INSERT INTO mails VALUES ('m', 'k', 'waiting', 2, 1, 'o', 0, '1:p', 0, NULL, NULL, NULL,
+            'Throttling.User', 'shop@example.com', NULL, '{"OrderId": "1"}', 5, 6);
+        """
+    )
+    connection.close()
+
+
+def test_a_file_of_an_earlier_version(tmp_path: Path) -> None:
+    """The columns it lacks are added with their defaults; its mails go on where they were."""
+    path = tmp_path / "ledger.db"
+    _as_an_earlier_version_made_it(path)
+    ledger = SqliteLedger(path)
+    old = ledger.get("m")
+    assert old == MailRecord(
+        mail_id="m",
+        key="k",
+        state="waiting",
+        attempt=2,
+        custody=1,
+        owner="o",
+        payload="1:p",
+        reason="Throttling.User",
+        sender="shop@example.com",
+        notify={"OrderId": "1"},
+        created_at=5,
+        updated_at=6,
+    )
+    new = replace(old, state="sending", carrier="caller", attempted_at=7, expires_at=8, resent=1)
+    assert ledger.change(old, new) is True
+    assert ledger.get("m") == new
+    assert ledger.create(MailRecord("n", "l", "accepted")) is True
+    ledger.close()
+
+
+def test_several_processes_open_a_file_of_an_earlier_version(tmp_path: Path) -> None:
+    """All of them add what is missing, and none stumbles over another."""
+    path = tmp_path / "ledger.db"
+    _as_an_earlier_version_made_it(path)
+    start, seen = threading.Barrier(8), []
+
+    def work() -> None:
+        start.wait()
+        ledger = SqliteLedger(path)
+        seen.append(ledger.get("m"))
+        ledger.close()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 8
+    assert len(set(map(str, seen))) == 1

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,11 +22,12 @@ import pytest
 from local.account import OWNER, AccessKey
 from local.twins.tablestore.faults import Fault, Kind
 from local.twins.tablestore.store import Store
+from local.twins.tablestore.wire import Change
 from shared.errors import LedgerUnavailable, SettingsError
 from shared.stores import tablestore_rows as rows
 from shared.stores.ledger import Channel, DeliveryRecord, MailRecord
 from shared.stores.tablestore import TablestoreLedger
-from shared.stores.tablestore_sdk import ots
+from shared.stores.tablestore_sdk import AnswerLost, ots
 from shared.triggers.context import Credentials, Invocation
 
 ROOT = Path(__file__).parents[2]
@@ -319,6 +321,92 @@ def test_answers_that_are_none(answer: bytes, name: str) -> None:
     thread.join(5)
 
 
+def in_between(ledger: TablestoreLedger, act: Callable[[], object]) -> None:
+    """Let something happen after the ledger's next look at a row, before it goes on."""
+    get = ledger._tables.get
+
+    def get_early(table: rows.Table, *key: str) -> Any:
+        ledger._tables.get = get  # type: ignore[method-assign]  # as it was
+        found = get(table, *key)
+        act()
+        return found
+
+    ledger._tables.get = get_early  # type: ignore[method-assign]  # something happens in between
+
+
+def test_two_proofs_at_once(ledger: TablestoreLedger, twin: Any, prefix: str) -> None:
+    """The evidence that is there first stays, though the other one saw a row without any."""
+    ledger.create(MAIL)
+    other: TablestoreLedger = twin.ledger(prefix)
+    first: list[MailRecord | None] = []
+    in_between(ledger, lambda: first.append(prove(other, evidence="event", envelope_id="env-0")))
+    assert prove(ledger, at=10) == ledger.get("m") == first[0]
+    assert first[0] is not None
+    assert (first[0].envelope_id, first[0].evidence) == ("env-0", "event")
+    other.close()
+
+
+def test_a_proof_amid_a_claim(ledger: TablestoreLedger, twin: Any, prefix: str) -> None:
+    """What somebody changes while evidence is recorded is not put back."""
+    ledger.create(MAIL)
+    other: TablestoreLedger = twin.ledger(prefix)
+    claimed = replace(MAIL, attempt=2, owner="o2")
+    in_between(ledger, lambda: other.change(MAIL, claimed))
+    proven = prove(ledger)
+    assert proven == ledger.get("m")
+    assert proven is not None
+    assert (proven.attempt, proven.owner, proven.state) == (2, "o2", "sent")
+    other.close()
+
+
+def refusal(code: str, status: int) -> Exception:
+    """What the SDK raises for a refusal."""
+    error: Exception = ots.OTSServiceError(status, code, "quotes hush@example.com", "id-1")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "lost", "calls"),
+    [
+        ("OTSServerBusy", 503, False, 2),
+        ("OTSRowOperationConflict", 409, False, 2),
+        ("OTSPartitionUnavailable", 503, False, 2),
+        ("OTSTimeout", 503, True, 1),
+        ("OTSInternalServerError", 500, True, 1),
+        ("OTSServerUnavailable", 503, True, 1),
+        ("OTSParameterInvalid", 400, False, 1),
+        ("OTSAuthFailed", 403, False, 1),
+        ("OTSQuotaExhausted", 403, False, 1),
+    ],
+)
+def test_what_a_refused_write_means(
+    ledger: TablestoreLedger, *, code: str, status: int, lost: bool, calls: int
+) -> None:
+    """Some refusals say that nothing was done; a server's own trouble says nothing of the kind."""
+    made: list[int] = []
+
+    def write(_: Any) -> None:
+        made.append(1)
+        raise refusal(code, status)
+
+    with pytest.raises(LedgerUnavailable, match=rf"{code} \({status}\), request id-1") as caught:
+        ledger._tables.client.write(write)
+    assert isinstance(caught.value, AnswerLost) is lost
+    assert len(made) == calls
+    assert "hush" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_repeat_that_fails_on_its_condition(ledger: TablestoreLedger) -> None:
+    """It may fail because the first try was done in spite of its refusal, so it is looked up."""
+    errors = iter([refusal("OTSServerBusy", 503), refusal("OTSConditionCheckFail", 403)])
+
+    def write(_: Any) -> None:
+        raise next(errors)
+
+    with pytest.raises(AnswerLost):
+        ledger._tables.client.write(write)
+
+
 # --- Time ----------------------------------------------------------------------------------------
 
 
@@ -366,6 +454,21 @@ def test_no_column_is_left_out(ledger: TablestoreLedger, store: Store, prefix: s
     (row,) = stored(store, f"{prefix}mails")
     assert row["evidence"] == row["envelope_id"] == row["owner"] == ""
     assert set(row) == {"stamp", *MailRecord.__dataclass_fields__}
+
+
+def test_a_column_that_is_missing_is_not_as_expected(
+    ledger: TablestoreLedger, store: Store, prefix: str
+) -> None:
+    """A row without one of the columns that a change depends on is not changed."""
+    ledger.create(MAIL)
+    condition = ots.protobuf.table_store_pb2.Condition(row_existence=0)
+    key = [("mail_id", "m")]
+    for name in ("state", "attempt", "owner", "custody", "evidence"):
+        store.update(INSTANCE, f"{prefix}mails", key, [Change(name, "delete")], condition)
+        assert ledger.change(MAIL, replace(MAIL, tag="new")) is False
+        value = rows.mail_columns(MAIL, "")[name]
+        store.update(INSTANCE, f"{prefix}mails", key, [Change(name, "put", value)], condition)
+    assert ledger.change(MAIL, replace(MAIL, tag="new")) is True
 
 
 @pytest.mark.parametrize("text", [None, "", "\0", "\0\0x", "x", "env\0"])
