@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 ONCE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test prove lint format lock schema clean
+.PHONY: help install run test prove bench lint format lock schema clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -30,6 +30,9 @@ test: $(STAMP) ## all tests, the long proofs at a reduced count (under 10 minute
 
 prove: $(STAMP) ## the long proofs in full; prints seeds and figures
 	POSTBUS_PROVE=1 $(BIN)/python -m pytest -m stack -s $(ARGS)
+
+bench: $(STAMP) ## what Postbus costs: CPU per mail over the bare loop with the SDK
+	@$(BIN)/python bench/overhead.py $(ARGS)
 
 lint: $(STAMP) ## ruff with every rule, formatting, strict types
 	$(BIN)/ruff check .

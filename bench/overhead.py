@@ -1,3 +1,4 @@
+# ruff: noqa: INP001  # programs, not a package: nobody imports them
 """What Postbus costs: CPU per mail over the bare loop, on the same twin, in the same run.
 
     python bench/overhead.py [--mails N] [--json]

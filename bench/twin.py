@@ -1,3 +1,4 @@
+# ruff: noqa: INP001  # programs, not a package: nobody imports them
 """DirectMail's twin in a process of its own, with the account's limits kept exactly.
 
 The twin itself takes whatever comes; the service does not. In front of it stands a gate that keeps
@@ -91,7 +92,9 @@ class Gate:
             return self._refused("Throttling.User")
         given = parse_qs(body.decode())
         recipients = sum(
-            len(text.split(",")) for name in ("ToAddress", "BccAddress") for text in given.get(name, ())
+            len(text.split(","))
+            for name in ("ToAddress", "BccAddress")
+            for text in given.get(name, ())
         )
         day = (self._clock() + CHINA) // DAY
         if self._recipients and self._days[day] + recipients > self._recipients:

@@ -28,6 +28,9 @@ from shared.triggers.context import Invocation, read_context
 
 UseCase = TypeVar("UseCase")
 
+# The tables of the ledger have a time to live of 120 days, counted from the last write.
+RECORD_DAYS_MAX = 110
+
 
 def now_ms() -> int:
     """The time, in ms since 1970."""
@@ -185,6 +188,7 @@ def _mailer(settings: Settings, ledger: Ledger, queues: Queues) -> Any:
         policy=policy,
         new_owner=lambda: secrets.token_hex(8),
         grace=settings.unknown_grace_seconds * 1000,
+        keep=min(settings.record_days, RECORD_DAYS_MAX) * 86_400_000,
         pacer=Pacer(ledger, limits, now_ms, _sleep, threading.Lock(), random.random),
         lag=lambda: queues.events_lag(now_ms()),
     )

@@ -16,6 +16,7 @@ DIGITS_MAX = 9
 # The settings that are numbers, and the least each takes.
 _NUMBERS = {
     "unknown_grace_seconds": 1,
+    "record_days": 37,
     "threads": 1,
     "calls_per_second": 0,
     "daily_recipients": 0,
@@ -50,6 +51,8 @@ class Settings:
         daily_recipients: the account's daily quota, likewise; 0 keeps none.
         quota_zone_hours: where the quota's day begins, in hours east of UTC.
         published_states: of Postbus's own states, those that go downstream; `sent` may be added.
+        record_days: how long the ledger keeps its records; at least the event window (30 days)
+            and the stay of a dead letter (7 days), and below its tables' own limit (120 days).
         unknown_grace_seconds: how long evidence of an unknown mail is waited for.
         threads: how many mails of a batch are sent at once.
         log_level: `debug`, `info`, `warning` or `error`.
@@ -75,6 +78,7 @@ class Settings:
     daily_recipients: int = 0
     quota_zone_hours: int = 8
     published_states: tuple[str, ...] = ("refused", "expired", "failed", "held", "unknown")
+    record_days: int = 45
     unknown_grace_seconds: int = 900
     threads: int = 8
     log_level: str = "info"

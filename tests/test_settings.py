@@ -30,6 +30,7 @@ def test_every_setting_is_a_variable(name: str) -> None:
         "threads": ("3", 3),
         "unknown_grace_seconds": ("60", 60),
         "calls_per_second": ("0", 0),
+        "record_days": ("60", 60),
         "daily_recipients": ("2000", 2000),
         "quota_zone_hours": ("0", 0),
         "published_states": ("sent, held", ("sent", "held")),

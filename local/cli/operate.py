@@ -87,7 +87,9 @@ class DeadQueue:
 
     def put_back(self, received: Received) -> None:
         """Put it on the mail queue first: dying between the two leaves a copy, not a loss."""
-        self._mails.send_message(Message(received.body))
+        letter = received.letter.letter
+        # In its envelope, so that a bare request keeps the key that it has here.
+        self._mails.send_message(Message(letter.body() if letter else received.body))
         self._dead.delete_message(received.handle)
         self._taken.remove(received.handle)
 
@@ -114,7 +116,11 @@ def redrive(
     ] = False,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Also letters older than the ledger's records (45 days)."),
+        typer.Option(
+            "--force",
+            help="Also letters older than the ledger's records (45 days), and bare requests "
+            "without a key: the ledger would not know them again.",
+        ),
     ] = False,
     url: Url = URL,
     as_json: Json = False,
@@ -153,6 +159,8 @@ def _decide(letter: DeadLetter, *, only: str | None, key: str | None, force: boo
         return "left: no mail"
     if (only and letter.state != only) or (key and letter.key != key):
         return "left: not asked for"
+    if letter.fitness == "no-key" and not force:
+        return "left: without a key it could be sent twice (--force)"
     if letter.fitness == "too-old" and not force:
         return "left: older than the ledger's records (--force)"
     return "put back"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import structlog
@@ -151,6 +151,11 @@ class Mails:
         wait = result.wait
         if kind == "sent":
             self._finish(result, now)
+        elif kind == "refused" and result.record is not None and result.record.resent:
+            # The first of its calls may have been accepted: "refused" would be said too soon.
+            self._announce(result, "held", now)
+            self._release(result, "held", now)
+            result, state = replace(result, kind="held"), "held"
         elif kind in ("refused", "expired"):
             self._announce(result, kind, now)
             if kind == "refused":
@@ -216,8 +221,13 @@ class Mails:
             log.warning("mail.unsettled", mail_id=record.mail_id, error=str(error))
 
     def _announce(self, result: Result, state: str, now: int) -> None:
-        if result.record is not None:
+        """Publish a state; the caller is told it in any case, topic or no topic."""
+        if result.record is None:
+            return
+        try:
             self.announcer.announce(result.record, state, result.code or None, now)
+        except QueueUnavailable as error:
+            log.warning("event.unpublished", mail_id=result.mail_id, state=state, error=str(error))
 
     def _accept_parts(self, letter: Letter, call: Invocation) -> Response:
         """Put the parts of a `separate` mail on the queue, under the key that stands for them."""

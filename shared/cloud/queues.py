@@ -51,10 +51,15 @@ class Queues:
         return self.smq.send(self.events, event, delay_ms=delay)
 
     def events_lag(self, now: int) -> int | None:
-        """How old the oldest waiting event is, in ms; None where that is not known."""
+        """How old the oldest waiting event is, in ms; None where that is not known.
+
+        An event that was put back because the ledger did not answer hides its age.
+        """
         if not self.events:
             return None
         try:
+            if self.smq.delayed(self.events):
+                return None
             oldest = self.smq.oldest(self.events)
         except QueueUnavailable:
             return None

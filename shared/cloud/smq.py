@@ -18,6 +18,8 @@ from mns.mns_client import MNSClient
 from mns.mns_exception import MNSServerException
 from mns.mns_http import RequestInternal, ResponseInternal
 from mns.mns_request import (
+    GetQueueAttributesRequest,
+    GetQueueAttributesResponse,
     PeekMessageRequest,
     PeekMessageResponse,
     PublishMessageRequest,
@@ -174,6 +176,16 @@ class Smq:
                 return None
             raise
         return int(response.enqueue_time)
+
+    def delayed(self, queue: str) -> int:
+        """How many of the queue's messages are not due yet.
+
+        Raises:
+            QueueUnavailable: SMQ refused it or did not answer.
+        """
+        response = GetQueueAttributesResponse()
+        self._call(self._client.get_queue_attributes, GetQueueAttributesRequest(queue), response)
+        return int(response.delay_messages)
 
     def _call(self, operation: Any, request: Any, response: Any) -> None:
         for last in (False, True):

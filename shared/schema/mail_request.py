@@ -180,7 +180,7 @@ class MailRequest(Part):
     )
     expires_at: Time | None = Field(
         default=None,
-        description="Do not send after this time (RFC 3339, with an offset). Not yet supported.",
+        description="Do not send after this time (RFC 3339, with an offset).",
     )
     send_at: Time | None = Field(
         default=None,
@@ -190,7 +190,7 @@ class MailRequest(Part):
         default=None,
         description=(
             "What to do when nobody knows whether a mail was sent, after a lost answer: `resend` "
-            "it if no evidence of it turns up, or `hold` it for a person. Not yet supported."
+            "it if no evidence of it turns up, or `hold` it for a person."
         ),
     )
     lane: Identifier | None = Field(

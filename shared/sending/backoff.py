@@ -10,14 +10,29 @@ from shared.sending.verdicts import Verdict
 FIRST_DELAY: Final = 2_000
 # One put-back waits at most half a day; queues keep a message for seven. In ms.
 LONGEST_DELAY: Final = 12 * 3_600_000
-# After so many calls the mail has failed. A throttled call costs nobody anything; a quota that is
-# still used up after a week is something else.
-ATTEMPTS_MAX: Final = {"unavailable": 16, "throttled": 32, "quota": 7}
+# After so many calls the mail has failed; a throttled call costs nobody anything.
+ATTEMPTS_MAX: Final = {"unavailable": 16, "throttled": 32}
+# A quota that is still used up after a week is something else: DirectMail's code for it also stands
+# for a mail that is taken for spam. In ms.
+QUOTA_PATIENCE: Final = 7 * 24 * 3_600_000
 # DirectMail's quota day is China's. https://www.alibabacloud.com/help/en/direct-mail/limits
 QUOTA_ZONE_OFFSET: Final = 8 * 3_600_000
 DAY: Final = 24 * 3_600_000
 # Everybody's mails are due when the day begins; they are spread over its first minutes.
 QUOTA_SPREAD: Final = 600_000
+
+
+def given_up(verdict: str, *, attempt: int, age: int) -> bool:
+    """Whether a mail that was not sent has failed.
+
+    Args:
+        verdict: of the call that was just made.
+        attempt: how many calls were made, from 1.
+        age: how long ago the mail was first seen, in ms.
+    """
+    if verdict == "quota":
+        return age >= QUOTA_PATIENCE
+    return attempt >= ATTEMPTS_MAX[verdict]
 
 
 def delay_after(  # noqa: PLR0913  # each is a fact of its own, given by name

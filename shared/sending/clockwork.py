@@ -23,7 +23,9 @@ from shared.triggers.timer import TimerEvent
 
 log = structlog.get_logger("postbus.clock")
 
-SWEPT_AT_ONCE = 200
+SWEPT_AT_ONCE = 2_000
+# The longest invocation of any function here, in ms.
+UNKNOWN_MARGIN = 300_000
 SWEEP = {"task": "sweep"}
 
 
@@ -59,8 +61,11 @@ class Clockwork:
 
     def _sweep(self, now: int) -> Counter[str]:
         done: Counter[str] = Counter()
-        for row in self.ledger.by_state(("sending",), SWEPT_AT_ONCE):
-            if row.carrier != "caller" or now < row.lease_until + LEASE_MARGIN:
+        for row in self.ledger.by_state(("sending", "unknown"), SWEPT_AT_ONCE):
+            # The lease of a row that is unknown is over; whoever found that out had time enough
+            # to put the mail on the queue.
+            over = row.lease_until or row.updated_at + UNKNOWN_MARGIN
+            if row.carrier != "caller" or now < over + LEASE_MARGIN:
                 continue
             held = replace(row, state="held", unknown_since=now, lease_until=0, updated_at=now)
             self.announcer.announce(held, "held", "caller-died", now)

@@ -18,7 +18,7 @@ from shared.errors import LedgerUnavailable, QueueUnavailable
 from shared.schema.problems import InvalidMail, Problem
 from shared.sending.announce import Announcer
 from shared.sending.answers import Rejected
-from shared.sending.backoff import ATTEMPTS_MAX, delay_after
+from shared.sending.backoff import delay_after, given_up
 from shared.sending.compose import check
 from shared.sending.letters import (
     REDRIVE_STEP,
@@ -180,9 +180,7 @@ class Consumer:
         """Bring the mail where its result sends it."""
         kind, now = result.kind, call.now()
         if kind == "refused":
-            self._reject(message, "refused-by-provider", (refusal_of(result),), call)
-            self._announce(result, "refused", now)
-            self._release(result, "refused", letter.custody, now)
+            self._refuse(result, letter, message, call)
         elif kind == "other-payload":
             self._reject(message, kind, (other_payload(letter.key),), call)
         elif kind in ("throttled", "quota", "unavailable"):
@@ -194,18 +192,36 @@ class Consumer:
         elif kind in BURIED:
             self._bury(result, letter, BURIED[kind], now)
         elif kind in COMES_BACK:
-            least = COMES_BACK[kind]
-            if kind == "ledger-down":
-                # Nothing drops copies while the ledger is down: the longer it is, the rarer they
-                # come, so that they cannot breed.
-                least = min(LEDGER_WAIT_MAX, max(least, (now - letter.first_seen) // 2))
-            self.queues.put_back(letter, max(result.wait, least))
+            self._come_back(result, letter, now)
         elif kind in ("sent", "expired"):
             self._finish(result, kind, now)
         elif kind == "finished" and result.record and result.record.state in ("sent", "expired"):
             # These are written down before they are announced. The first delivery may have died
             # in between, or found the topic down; the repeated event has the same id.
             self._announce(result, result.record.state, result.record.updated_at)
+
+    def _refuse(
+        self, result: Result, letter: Letter, message: QueueMessage, call: Invocation
+    ) -> None:
+        now = call.now()
+        if result.record is not None and result.record.resent:
+            # The first of its calls may have been accepted: "refused" would be said too soon.
+            self._bury(result, letter, "held", now)
+            return
+        self._reject(message, "refused-by-provider", (refusal_of(result),), call)
+        self._announce(result, "refused", now)
+        self._release(result, "refused", letter.custody, now)
+
+    def _come_back(self, result: Result, letter: Letter, now: int) -> None:
+        """The same copy again, later."""
+        least = COMES_BACK[result.kind]
+        if result.kind == "ledger-down":
+            # Nothing drops copies while the ledger is down: the longer it is, the rarer they come,
+            # so that they cannot breed.
+            least = min(LEDGER_WAIT_MAX, max(least, (now - letter.first_seen) // 2))
+        self.queues.put_back(letter, max(result.wait, least))
+        if result.news:
+            self._announce(result, "unknown", now)
 
     def _finish(self, result: Result, state: str, now: int) -> None:
         """A mail that is final: its proof is safe in the ledger, or goes on the queue."""
@@ -236,9 +252,12 @@ class Consumer:
 
     def _try_again(self, result: Result, letter: Letter, call: Invocation) -> None:
         now = call.now()
-        attempt = result.record.attempt if result.record else 1
-        if attempt >= ATTEMPTS_MAX[result.kind]:
-            self._bury(result, letter, "failed", now)
+        record = result.record
+        attempt = record.attempt if record else 1
+        if given_up(result.kind, attempt=attempt, age=now - letter.first_seen):
+            # After a resend, the first call may still have been accepted.
+            state = "held" if record is not None and record.resent else "failed"
+            self._bury(result, letter, state, now)
             return
         delay = delay_after(
             result.kind,  # type: ignore[arg-type]  # the three verdicts that `_follow` sends here

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from shared.errors import LedgerUnavailable
 from shared.sending.answers import Accepted, Answer, Broken, Rejected
-from shared.sending.backoff import QUOTA_ZONE_OFFSET
+from shared.sending.backoff import LONGEST_DELAY, QUOTA_ZONE_OFFSET
 from shared.sending.compose import OutgoingMail, Policy, compose
 from shared.sending.identity import MailToken, mail_id_of, payload_hash
 from shared.sending.letters import Letter
@@ -71,6 +71,7 @@ class Result:
         wait: in how many ms to come back, where that is known.
         settled: False where the ledger could not be told that the mail was sent.
         denied: for `no-permit`, `throttled` or `quota`.
+        news: whether this attempt found out that the mail's outcome is unknown.
     """
 
     kind: ResultKind
@@ -80,6 +81,7 @@ class Result:
     wait: int = 0
     settled: bool = True
     denied: str = ""
+    news: bool = False
 
     @property
     def code(self) -> str:
@@ -262,13 +264,14 @@ class Mailer:
             expires_at=now + self.keep,
         )
         if _expired(letter, now):
-            if row is not None and row.state in ("unknown", "held"):
+            if row is not None and (row.resent or row.state in ("unknown", "held")):
                 # It is not sent now, but nobody can say that it was not sent in time.
                 return Result("unknown-late", mail_id, known)
             return self._write(known, self._expired(base, now), Result("expired", mail_id))
         denied = self._permit(outgoing, call)
         if denied is not None:
-            return Result("no-permit", mail_id, row, wait=denied.wait, denied=denied.kind)
+            most = min(denied.wait, LONGEST_DELAY)
+            return Result("no-permit", mail_id, row, wait=most, denied=denied.kind)
         claim = self._claimed(base, call)
         return self._write(known, claim, claim)
 
@@ -340,7 +343,7 @@ class Mailer:
         unknown = replace(row, state="unknown", unknown_since=now, lease_until=0, updated_at=now)
         if not self.ledger.change(row, unknown):
             return Result("race", row.mail_id)
-        return Result("unknown-early", row.mail_id, unknown, wait=self.grace)
+        return Result("unknown-early", row.mail_id, unknown, wait=self.grace, news=True)
 
     def _give_up(self, claim: MailRecord, now: int) -> None:
         """A claim that was not used: as if it had not been made."""

@@ -11,6 +11,7 @@ from shared.triggers.queue import QueueMessage
 
 Fitness = Literal[
     "ready",  # it may go back
+    "no-key",  # a bare request, known by its message's id only, which has changed on the way here
     "too-old",  # the ledger may have forgotten it: sending it again could send it twice
     "no-mail",  # it is no letter; nothing that goes back would change that
 ]
@@ -48,9 +49,12 @@ def read_dead_letter(body: bytes, *, message_id: str, now: int, keep: int) -> De
         letter = read_letter(QueueMessage(message_id, body), now)
     except InvalidMail:
         return DeadLetter("no-mail")
+    fitness: Fitness = "too-old" if now - letter.first_seen > keep else "ready"
+    if letter.key == message_id:
+        fitness = "no-key"
     last = letter.history[-1] if letter.history else None
     return DeadLetter(
-        fitness="too-old" if now - letter.first_seen > keep else "ready",
+        fitness=fitness,
         key=letter.key,
         state=last.what if last else "received too often",
         code=last.code if last else "",

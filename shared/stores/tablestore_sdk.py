@@ -153,7 +153,7 @@ class Client:
             instance_name=instance,
             credentials_provider=self._credentials,
             logger_name=LOGGER,
-            # The native coder exists for one Python version only; so every runtime has the same one.
+            # The native coder is for one Python version only; so every runtime has the same one.
             enable_native=False,
             retry_policy=importlib.import_module("tablestore.retry").NoRetryPolicy(),
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.api.mails import SOON
+from shared.api.answers import SOON
 from shared.schema.limits import DOCUMENT_MAX
 from shared.sending.answers import Answer, Broken, Rejected
 from shared.sending.compose import Policy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.api.mails import invalid_mail
+from shared.api.answers import invalid_mail
 from shared.api.problems import KINDS, problem
 from shared.schema.problems import InvalidMail, Problem
 

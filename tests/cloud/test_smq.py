@@ -15,7 +15,7 @@ from shared.cloud.queues import Queues
 from shared.cloud.smq import Smq
 from shared.errors import QueueUnavailable
 from shared.schema.mail_request import parse_mail
-from shared.sending.letters import Letter
+from shared.sending.letters import Letter, Settlement
 from shared.triggers.context import Credentials, Invocation
 
 Call = Callable[..., Invocation]
@@ -212,7 +212,7 @@ def test_each_purpose_has_its_queue(queues: Queues, smq_twin: Any) -> None:
     given = {"to": ["ada@example.net"], "subject": "Hello", "text": "Hello, Ada."}
     letter = Letter(given, parse_mail(dict(given)), "key", custody=3)
     queues.put_back(letter, 0)
-    queues.accept(given)
+    queues.settle(Settlement("mail", "env-1"), 0)
     queues.reject("why")
     queues.bury(letter)
     queues.publish("event", "sent", {"id": "1"})
@@ -220,9 +220,9 @@ def test_each_purpose_has_its_queue(queues: Queues, smq_twin: Any) -> None:
     def bodies(queue: str) -> list[str]:
         return [base64.b64decode(message.body).decode() for message in smq_twin.take(queue)]
 
-    back, accepted = (json.loads(body) for body in bodies("mails"))
+    back, proof = (json.loads(body) for body in bodies("mails"))
     assert (back["custody"], back["key"], back["mail"]) == (3, "key", given)
-    assert accepted == given
+    assert proof["settle"] == ["mail", "env-1", None]
     assert bodies("rejected") == ["why"]
     assert json.loads(bodies("dead")[0])["custody"] == 3
     assert smq_twin.published("t")[-1].body == "event"

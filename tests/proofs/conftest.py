@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from local.account import OWNER
+from local.faults.rules import PATH, Rule
 from local.pytest_plugin import (  # noqa: F401  # an imported fixture is a fixture here
     MakePostbus,
     Postbus,
@@ -163,6 +164,12 @@ def scaled_stack(make_postbus: MakePostbus, tmp_path: Path) -> ScaledStack:  # n
         return make_postbus(*scaled, *options)
 
     return make
+
+
+def set_rules(stack: Postbus, rules: Iterable[Rule]) -> None:
+    """Let the twins misbehave by these rules, and no others."""
+    document = {"rules": [rule.as_json() for rule in rules]}
+    httpx.put(f"{stack.url}{PATH}", json=document, trust_env=False).raise_for_status()
 
 
 def mail_of(key: str, **fields: Any) -> dict[str, Any]:

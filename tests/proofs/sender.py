@@ -1,11 +1,12 @@
 """One instance of the sending function for the rate's proof: its own process, its own clock.
 
-Says `ready`, then reads batches as JSON lines on standard input, answers each with a line: what came of them, and the
-letters that went back on the queue. The app is the one that `shared.app` builds from the
-environment; only its clock and its queues, which the test plays itself, are replaced.
+Says `ready`, then reads batches as JSON lines on standard input and answers each with a line: what
+came of them, and the letters that went back on the queue. The app is the one that `shared.app`
+builds from the environment; only its clock and its queues, which the test plays itself, are
+replaced.
 
-PROOF_SHIFT, ms: how far the clock is ahead. PROOF_SCALE, PROOF_ORIGIN, PROOF_EPOCH: at the real time
-ORIGIN (ms) it is EPOCH, and time runs SCALE times as fast.
+PROOF_SHIFT, ms: how far the clock is ahead. PROOF_SCALE, PROOF_ORIGIN, PROOF_EPOCH: at the real
+time ORIGIN (ms) it is EPOCH, and time runs SCALE times as fast.
 """
 
 from __future__ import annotations

@@ -38,9 +38,11 @@ CALLS = 60
 LACKS = (
     (
         "schema/mail_request.py",
-        "    lane: Identifier | None = Field(\n"
-        '        default=None, description="The lane this mail queues in. Not yet supported."\n'
-        "    )\n",
+        (
+            "    lane: Identifier | None = Field(\n"
+            '        default=None, description="The lane this mail queues in. Not yet supported."\n'
+            "    )\n"
+        ),
         "",
     ),
     ("schema/mail_request.py", '("send_at", "lane")', '("send_at",)'),
@@ -49,10 +51,16 @@ HAS_MORE = (
     (
         "schema/mail_request.py",
         "    lane: Identifier | None = Field(\n",
-        '    priority: int = Field(default=8, description="New.")\n'
-        "    lane: Identifier | None = Field(\n",
+        (
+            '    priority: int = Field(default=8, description="New.")\n'
+            "    lane: Identifier | None = Field(\n"
+        ),
     ),
-    ("stores/ledger.py", "    expires_at: int = 0\n", "    expires_at: int = 0\n    shard: int = 3\n"),
+    (
+        "stores/ledger.py",
+        "    expires_at: int = 0\n",
+        "    expires_at: int = 0\n    shard: int = 3\n",
+    ),
 )
 # The columns of the first version's ledger.
 FIRST_COLUMNS = (
@@ -163,7 +171,7 @@ def test_no_duplicate_is_another_payload_across_versions(
     """Two versions take turns with each other's letters and rows: each mail is sent once."""
     count = 1_000 if proving else 150
     chance = random.Random(SEED)
-    mails = [
+    mails: list[dict[str, Any]] = [
         {
             "key": f"mail-{number}",
             "sender": {"address": "noreply@mail.example.com"},
@@ -206,7 +214,9 @@ def test_no_duplicate_is_another_payload_across_versions(
             ends_of_new = [each.settle([("new", with_new)])[1] for each in versions]
         finally:
             process.kill()
-    sent = Counter(stored.parameters["Subject"] for stored in Outbox(tmp_path / "outbox").mails(limit=10**6))
+    sent = Counter(
+        stored.parameters["Subject"] for stored in Outbox(tmp_path / "outbox").mails(limit=10**6)
+    )
     ledger = SqliteLedger(tmp_path / "ledger.db")
     rows = [ledger.get(mail_id_of("production", mail["key"])) for mail in mails + finished]
     ledger.close()

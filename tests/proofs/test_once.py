@@ -36,7 +36,7 @@ READ = frozenset({"sent", "finished"})
 def test_shuffled_deliveries_are_one_accept_and_one_result(
     scaled_stack: ScaledStack, workers: Workers, proving: bool
 ) -> None:
-    """N messages × 5 deliveries over 4 processes: N accepts, one stored result for all five."""
+    """N messages x 5 deliveries over 4 processes: N accepts, one stored result for all five."""
     count, times = (1_000 if proving else 100), 5
     stack = scaled_stack(off=1, visibility=30)
     keys = [f"mail-{number}" for number in range(count)]
@@ -55,7 +55,7 @@ def test_concurrent_deliveries_of_a_key_are_one_accept(
 ) -> None:
     """The same key on 50 concurrent deliveries, for each of N keys: N accepts."""
     count, times = (200 if proving else 12), 50
-    # 4 processes × 16 threads take the copies of a key, which lie side by side, all at once.
+    # 4 processes x 16 threads take the copies of a key, which lie side by side, all at once.
     stack = scaled_stack(off=1, visibility=30)
     keys = [f"mail-{number}" for number in range(count)]
     stack.put([json.dumps(mail_of(key)) for key in keys for _ in range(times)])

@@ -94,9 +94,7 @@ class Queue:
             if not self._waiting and not self._in_flight:
                 return None
             batch: list[tuple[str, str]] = []
-            while (
-                self._waiting and len(batch) < BATCH and self._waiting[0][0] <= time.monotonic()
-            ):
+            while self._waiting and len(batch) < BATCH and self._waiting[0][0] <= time.monotonic():
                 batch.append(heapq.heappop(self._waiting)[1:])
             self._in_flight += len(batch)
             return batch
@@ -239,7 +237,11 @@ def test_the_quota_is_kept_and_the_rest_goes_out_on_the_next_day(
     quota = recipients * 6 // 10
     first = 20_000 * DAY - CHINA
     origin = time.time_ns() // 1_000_000 + 8_000  # the instances have started by then
-    time_of_run = {"PROOF_SCALE": str(SCALE), "PROOF_ORIGIN": str(origin), "PROOF_EPOCH": str(first)}
+    time_of_run = {
+        "PROOF_SCALE": str(SCALE),
+        "PROOF_ORIGIN": str(origin),
+        "PROOF_EPOCH": str(first),
+    }
     with twin(tmp_path / "outbox", SCALE, origin, first) as account:
         account.limit(recipients=quota)
         given = settings(account, CALLS_PER_SECOND=0, DAILY_RECIPIENTS=quota)
@@ -254,9 +256,9 @@ def test_the_quota_is_kept_and_the_rest_goes_out_on_the_next_day(
     days = dict(sorted(counts["days"].items()))
     over = counts.get("InvalidSendMail.Spam", 0)
     print(
-        f"\nquota: seed {SEED}: a day is {DAY / SCALE / 1000:.0f} s (factor {SCALE}): {count} mails "
-        f"to {recipients} recipients, quota {quota}: sent {days}, refused by the account {over}, "
-        f"{dict(queue.ends)}"
+        f"\nquota: seed {SEED}: a day is {DAY / SCALE / 1000:.0f} s (factor {SCALE}): {count} "
+        f"mails to {recipients} recipients, quota {quota}: sent {days}, "
+        f"refused by the account {over}, {dict(queue.ends)}"
     )
     assert counts["admitted"] == count
     assert over == 0

@@ -244,7 +244,7 @@ def open_queue(name: str) -> Queue:
         "",
     )
     queue = account.get_queue(name)
-    queue.set_encoding(True)  # noqa: FBT003  # the SDK's signature
+    queue.set_encoding(True)
     return queue
 
 

@@ -104,6 +104,10 @@ class WatchedLedger:
         self.deaf: set[str] = set()
         self.meanwhile: dict[str, Callable[[], object]] = {}
 
+    def use(self, invocation: Invocation) -> None:
+        """See `Ledger.use`."""
+        self.inner.use(invocation)
+
     def get(self, mail_id: str) -> MailRecord | None:
         """See `Ledger.get`."""
         return self._run("get", lambda: self.inner.get(mail_id))

@@ -52,6 +52,14 @@ def test_what_is_neither(world: World, payload: Any) -> None:
     assert (len(world.queues.rejected), world.provider.calls) == (1, [])
 
 
+def test_a_mail_that_a_dying_repeat_found(new_world: NewWorld) -> None:
+    """Its caller's repeat found it unknown and died before the queue had it: held, announced."""
+    world = new_world(announced=frozenset({"held"}))
+    world.write(**{**DIED, "state": "unknown", "lease_until": 0, "updated_at": NOON - 400_000})
+    assert tick(world)["held"] == 1
+    assert [state for state, _ in world.queues.published] == ["held"]
+
+
 def test_a_mail_that_nobody_carries(new_world: NewWorld) -> None:
     """Its caller's process died in mid-call: it is held, announced once, and not sent."""
     world = new_world(announced=frozenset({"held"}))
@@ -70,7 +78,7 @@ def test_a_mail_that_nobody_carries(new_world: NewWorld) -> None:
         {"carrier": "queue"},
         {"lease_until": NOON - LEASE_MARGIN + 1},
         {"state": "waiting"},
-        {"state": "unknown", "unknown_since": NOON - GRACE},
+        {"state": "unknown", "lease_until": 0, "unknown_since": NOON, "updated_at": NOON},
         {"state": "accepted"},
         {"state": "sent", "evidence": "answer"},
     ],

@@ -109,7 +109,12 @@ def test_the_last_attempt(world: World) -> None:
 @pytest.mark.parametrize("kind", sorted(ATTEMPTS_MAX))
 def test_attempts_are_capped_by_verdict(world: World, kind: str) -> None:
     """One answer before the cap the mail is still sent; at the cap it has failed."""
-    answer = {"unavailable": UNREACHABLE, "throttled": THROTTLED, "quota": QUOTA}[kind]
+    answers: dict[str, Answer] = {
+        "unavailable": UNREACHABLE,
+        "throttled": THROTTLED,
+        "quota": QUOTA,
+    }
+    answer = answers[kind]
     most = ATTEMPTS_MAX[kind]
     for key, failures in (("sent", most - 1), ("failed", most)):
         world.provider.script = [Say(answer)] * failures

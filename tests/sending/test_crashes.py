@@ -135,14 +135,15 @@ def test_redrive_after_a_crash_anywhere(new_world: NewWorld, script: list[Say]) 
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    st.sampled_from(sorted(SCRIPTS)),
-    st.sets(st.tuples(st.integers(1, 40), st.sampled_from(MOMENTS)), max_size=6),
-    st.booleans(),
-    st.booleans(),
-    st.sampled_from(["resend", "hold"]),
-    st.integers(1, 3),
+    script=st.sampled_from(sorted(SCRIPTS)),
+    crashes=st.sets(st.tuples(st.integers(1, 40), st.sampled_from(MOMENTS)), max_size=6),
+    events=st.booleans(),
+    alive=st.booleans(),
+    wish=st.sampled_from(["resend", "hold"]),
+    copies=st.integers(1, 3),
 )
 def test_many_crashes(
+    *,
     new_world: NewWorld,
     script: str,
     crashes: Crashes,

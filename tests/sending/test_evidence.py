@@ -34,7 +34,7 @@ LOST = Say(UNKNOWN, accepted=False)
 
 
 def test_sent_again(new_world: NewWorld) -> None:
-    """After a silent grace while the channel is alive the mail is sent again, as its next attempt."""
+    """After a silent grace while the channel is alive the mail is sent again, once."""
     world = new_world(alive=True)
     world.provider.script = [LOST]
     world.queues.put(bare())
@@ -60,6 +60,40 @@ def test_a_resend_that_is_throttled(new_world: NewWorld) -> None:
     world.queues.put(bare())
     world.run()
     assert (world.row().state, world.row().resent, len(world.provider.accepts)) == ("sent", 1, 1)
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_resend_that_is_refused(new_world: NewWorld, *, accepted: bool) -> None:
+    """Its first call may have been accepted: it is held, since "refused" may not be true."""
+    world = new_world(alive=True, announced=frozenset({"refused", "held"}))
+    world.provider.script = [Say(UNKNOWN, accepted=accepted), Say(Rejected("InvalidBody", 400))]
+    world.queues.put(bare())
+    world.run()
+    assert (world.row().state, len(world.provider.calls)) == ("held", 2)
+    assert [state for state, _ in world.queues.published] == ["held"]
+
+
+def test_a_resent_mail_does_not_expire(new_world: NewWorld) -> None:
+    """Of a mail that was perhaps sent nobody says that its time was over before it was."""
+    world = new_world(alive=True, announced=frozenset({"expired", "held"}))
+    world.provider.script = [Say(UNKNOWN, accepted=True), *[Say(Rejected("Throttling", 400))] * 9]
+    expiry = rfc3339(NOON + GRACE + 5_000)
+    world.deliver(world.letter(expires_at=expiry))
+    world.run()
+    assert world.row().state == "held"
+    assert [state for state, _ in world.queues.published] == ["held"]
+
+
+def test_an_ended_lease_is_announced(new_world: NewWorld) -> None:
+    """Whoever finds the lease ended announces that the mail's outcome is unknown, once."""
+    world = new_world(announced=frozenset({"unknown"}))
+    letter = world.letter()
+    world.write(
+        state="sending", attempt=1, lease_until=NOON - 1, payload=payload_hash(letter.given)
+    )
+    for _ in range(3):
+        world.deliver(letter)
+    assert [state for state, _ in world.queues.published] == ["unknown"]
 
 
 @pytest.mark.parametrize("comes_alive", [0, 3, PATIENCE - 1, PATIENCE + 1])
@@ -211,13 +245,14 @@ def until(ms: int, **more: Any) -> bytes:
 
 @pytest.mark.parametrize(("late", "state"), [(59_999, "sent"), (60_000, "expired")])
 def test_expires_at(new_world: NewWorld, late: int, state: str) -> None:
-    """A mail whose time is over is not sent, and that is final and told once."""
+    """A mail whose time is over is not sent, and that is final; every repeat tells the same."""
     world = new_world(announced=frozenset({"expired"}))
     world.queues.put(until(60_000), late)
     world.run()
     world.deliver(until(60_000))
     assert (world.row().state, len(world.provider.calls)) == (state, int(state == "sent"))
-    assert [tag for tag, _ in world.queues.published] == ["expired"] * (state == "expired")
+    told = {event["id"]: tag for tag, event in world.queues.published}
+    assert list(told.values()) == ["expired"] * (state == "expired"), "repeats have the same id"
     assert (world.queues.dead, world.queues.mails) == ([], [])
 
 

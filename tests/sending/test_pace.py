@@ -294,7 +294,7 @@ def test_what_was_left_of_a_day_dies_with_it(ledger: CountingLedger) -> None:
 def test_a_call_that_is_denied_has_no_recipients(ledger: CountingLedger) -> None:
     """Mails that wait for the rate use up nothing of the day, however often they come back."""
     fleet = Fleet(ledger, Limits(2, 10, CHINA), threads=1)
-    ends = []
+    ends: list[Denied | None] = []
     while len([end for end in ends if end is None]) < 10:
         ends.append(fleet.pacers[0].take(1, 0))
         fleet.sleep(10)

@@ -46,7 +46,7 @@ def test_there_and_back(request_id: str | None) -> None:
     ],
 )
 def test_what_is_no_settlement(world: World, document: object) -> None:
-    """The queue is open to other writers: what is not exactly one is read as a mail, and refused."""
+    """The queue is open to others: what is not exactly one is read as a mail, and refused."""
     body = json.dumps(document).encode()
     assert read(body) is None
     world.deliver(body)

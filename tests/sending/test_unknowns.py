@@ -54,9 +54,9 @@ SETTLEMENTS: list[tuple[str, bool, bool, int, int, str]] = [
 
 @pytest.mark.parametrize(("wish", "alive", "sighted", "resent", "graces", "done"), SETTLEMENTS)
 def test_what_is_done(
-    wish: str, alive: bool, sighted: bool, resent: int, graces: int, done: str
+    *, wish: str, alive: bool, sighted: bool, resent: int, graces: int, done: str
 ) -> None:
-    """Sent again is only what may be, once, while silence means something; else a person decides."""
+    """Sent again, once, is what may be while silence means something; else a person decides."""
     decided = settle(
         wish=wish,
         alive=alive,

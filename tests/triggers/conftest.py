@@ -38,7 +38,13 @@ def any_json() -> Callable[..., Any]:
         texts = st.text(max_size=12) | st.sampled_from(
             ["", "e30=", "{}", "[]", '{"messageBody":1}', "\ud800", "acs:dm", "dm:Deliver:Fail"]
         )
-        values = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts
+        values = (
+            st.none()
+            | st.booleans()
+            | st.integers()
+            | st.floats(allow_nan=False, allow_infinity=False)
+            | texts
+        )
         keys = st.sampled_from(names) | st.text(max_size=4)
         return st.recursive(
             values,

@@ -205,7 +205,7 @@ def test_roles_allow_what_their_functions_do_and_no_more() -> None:
     actions = {name: {a for s in said for a in s["Action"]} for name, said in _roles().items()}
     sending = {
         *("dm:SingleSendMail", "openplatform:AuthorizeFileUpload"),
-        *("mns:SendMessage", "mns:PeekMessage", "mns:PublishMessage"),
+        *("mns:SendMessage", "mns:PeekMessage", "mns:PublishMessage", "mns:GetQueueAttributes"),
     }
     rows = {"ots:GetRow", "ots:PutRow", "ots:UpdateRow"}
     assert actions == {

@@ -225,11 +225,11 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 def test_what_is_not_simulated_is_said(load: Load) -> None:
     """Each property and each resource type, with the resources it is about."""
     text = FUNCTION + "      Cpu: 0.5\n      NasConfig: {UserId: 1}\n"
-    text += "  Table:\n    Type: ALIYUN::OTS::Table\n"
+    text += "  Table:\n    Type: ALIYUN::OSS::Bucket\n"
     said = load(text).unsimulated
     assert "Cpu is not simulated: a worker takes what the machine has (Do)" in said
     assert "NasConfig is not simulated: this host does not know it (Do)" in said
-    assert "ALIYUN::OTS::Table is not simulated: this host does not know it (Table)" in said
+    assert "ALIYUN::OSS::Bucket is not simulated: this host does not know it (Table)" in said
     assert any(sentence.startswith("MemorySize is not simulated") for sentence in said)
 
 

@@ -1,0 +1,102 @@
+"""Line 9: the protocol as a state machine, against the real stores."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from local.account import OWNER, Account
+from local.twins.tablestore.server import serving
+from local.twins.tablestore.store import Store
+from shared.stores.ledger import Ledger
+from shared.stores.sqlite import SqliteLedger
+from shared.stores.tablestore import TablestoreLedger
+from shared.stores.tablestore_rows import TABLES
+from shared.triggers.context import Credentials, Invocation
+from tests.proofs.machine import MailMachine
+
+pytestmark = pytest.mark.stack
+
+SEED = 9
+STEPS_OF_EXAMPLE = 50
+INSTANCE = "postbus"
+
+Open = Callable[[int], Ledger]
+
+
+@contextmanager
+def sqlite(folder: Path) -> Iterator[Open]:
+    """Ledgers in files, one for each example."""
+    yield lambda number: SqliteLedger(folder / f"ledger-{number}.db")
+
+
+@contextmanager
+def tablestore(folder: Path) -> Iterator[Open]:
+    """Ledgers in the twin, over HTTP; one prefix for each example."""
+    store = Store(folder / "twin.db")
+
+    def now() -> int:
+        return 0
+
+    key = Credentials(OWNER.id, OWNER.secret)
+    with serving(store, Account()) as endpoint:
+
+        def open_ledger(number: int) -> Ledger:
+            prefix = f"e{number}_"
+            for table in TABLES:
+                name = prefix + table.name
+                store.ensure_table(INSTANCE, name, table.keys, ttl_seconds=table.ttl_seconds)
+            ledger = TablestoreLedger.at(f"{endpoint}/{INSTANCE}?prefix={prefix}")
+            ledger.use(Invocation("request", "function", 2**60, key, now))
+            return ledger
+
+        yield open_ledger
+    store.close()
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """No log lines: there would be thousands."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("place", [sqlite, tablestore])
+def test_no_invariant_is_broken(
+    place: Callable[[Path], AbstractContextManager[Open]], tmp_path: Path, proving: bool
+) -> None:
+    """Whatever comes in whatever order: sent once, nothing lost, evidence and ends are kept."""
+    steps = 10_000 if proving else 1_000
+    counted: Counter[str] = Counter()
+    with place(tmp_path) as opened:
+
+        class Machine(MailMachine):
+            """The machine over this store."""
+
+            open_ledger = staticmethod(opened)
+            steps = counted
+
+        run_state_machine_as_test(
+            seed(SEED)(Machine),
+            settings=settings(
+                max_examples=steps // STEPS_OF_EXAMPLE,
+                stateful_step_count=STEPS_OF_EXAMPLE,
+                deadline=None,
+                database=None,
+                suppress_health_check=list(HealthCheck),
+                print_blob=True,
+            ),
+        )
+    print(
+        f"\nmachine: seed {SEED}: {place.__name__}: {sum(counted.values())} steps: {dict(counted)}"
+    )
