@@ -33,7 +33,7 @@ FINAL = frozenset({"sent", "refused", "expired", "suppressed", "cancelled", "fai
 # state -> the states that may follow. `sent` may follow everything: evidence always counts.
 TRANSITIONS: dict[str, frozenset[str]] = {
     "accepted": frozenset({"sending", "expired", "cancelled", "suppressed"}),
-    "waiting": frozenset({"sending", "expired", "cancelled", "suppressed"}),
+    "waiting": frozenset({"sending", "held", "expired", "cancelled", "suppressed"}),
     "sending": frozenset({"sent", "refused", "waiting", "unknown", "held", "parked", "failed"}),
     "unknown": frozenset({"sent", "sending", "held"}),
     "held": frozenset({"sent", "sending", "unknown", "cancelled"}),
