@@ -34,7 +34,7 @@ from shared.sending.mailer import CALL_MARGIN, LEASE_MARGIN, Mailer, Result
 from shared.sending.rejects import reject_letters
 from shared.times import rfc3339
 from shared.triggers.context import Invocation
-from shared.triggers.queue import QueueMessage
+from shared.triggers.queue import QueueMessage, fingerprint
 
 log = structlog.get_logger("postbus.sending")
 
@@ -310,6 +310,10 @@ class Consumer:
         problems: Sequence[Problem],
         call: Invocation,
     ) -> None:
+        identity = f"{message.id}/{fingerprint(message.body)}"
+        if self.mailer.is_rejected(identity):
+            # The batch has come again; its letter is there.
+            return
         letters = reject_letters(
             message.body,
             message_id=message.id,
@@ -319,6 +323,7 @@ class Consumer:
         )
         for body in letters:
             self.queues.reject(body)
+        self.mailer.note_rejected(identity, reason, call.now())
         log.warning("mail.rejected", message_id=message.id, reason=reason,
                     problems=[f"{p.pointer}: {p.type}" for p in problems[:5]])  # fmt: skip
 

@@ -16,7 +16,7 @@ from shared.errors import LedgerUnavailable
 from shared.sending.answers import Accepted, Answer, Broken, Rejected
 from shared.sending.backoff import LONGEST_DELAY, QUOTA_ZONE_OFFSET
 from shared.sending.compose import OutgoingMail, Policy, compose
-from shared.sending.identity import MailToken, mail_id_of, payload_hash
+from shared.sending.identity import PART_MARK, MailToken, mail_id_of, payload_hash
 from shared.sending.letters import Letter
 from shared.sending.pace import Denied, Pacer
 from shared.sending.protocol import DECISIONS, Situation, check_transition, situation_of
@@ -36,6 +36,9 @@ CALL_MINIMUM = 3_000
 KEEP = 45 * 24 * 3_600_000
 # The sender's channel is noted so often at the most, by one instance: it is no counter. In ms.
 NOTE_EVERY = 5_000
+
+# The key of what is known about a rejected message; no user's key has the mark.
+_REJECTED = f"rejected{PART_MARK}"
 
 Carrier = Literal["queue", "caller"]
 ResultKind = (
@@ -149,6 +152,28 @@ class Mailer:
         if isinstance(claimed, Result):
             return claimed
         return self._send(claimed, letter, call)
+
+    def is_rejected(self, identity: str) -> bool:
+        """Whether a message is known to be on the reject queue; no, when the ledger is down."""
+        try:
+            return self.ledger.get(self.mail_id(_REJECTED + identity)) is not None
+        except LedgerUnavailable:
+            return False
+
+    def note_rejected(self, identity: str, reason: str, now: int) -> None:
+        """Remember that a message is on the reject queue, so that it goes there once."""
+        key = _REJECTED + identity
+        record = MailRecord(
+            mail_id=self.mail_id(key),
+            key=key,
+            state="refused",
+            reason=reason,
+            created_at=now,
+            updated_at=now,
+            expires_at=now + self.keep,
+        )
+        with suppress(LedgerUnavailable):
+            self.ledger.create(record)
 
     def register(self, letter: Letter, now: int) -> bool:
         """Write down what a key stands for, for a mail that goes as many mails.

@@ -329,10 +329,10 @@ def test_the_environment_refuses(new_world: Callable[..., World]) -> None:
 def test_a_bad_message_stops_nobody(world: World) -> None:
     """Of a hundred messages ten are bad: ninety are sent once, ten rejected once, over and over."""
     bodies = [bare(key=str(n)) if n % 10 else bare(to=n) for n in range(100)]
-    for repeat in range(1, 6):
+    for _ in range(5):
         world.deliver(*bodies)
         assert len(world.provider.accepts) == len(set(world.provider.accepts)) == 90
-        assert len(world.queues.rejected) == 10 * repeat
+        assert len(world.queues.rejected) == 10
 
 
 def test_a_separate_mail(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 from typing import Any
 
 import httpx
@@ -54,16 +55,17 @@ QUEUE_TABLE: dict[str, tuple[bytes, list[tuple[str, str]]]] = {
 
 
 def trigger_event(*bodies: bytes) -> bytes:
-    """A queue trigger's event with these message bodies, in base64."""
+    """A queue trigger's event with these message bodies, in base64; each has an id of its own."""
+    run = secrets.token_hex(4)
     return json.dumps(
         [
             {
-                "id": f"m-{number}",
+                "id": f"m-{run}-{number}",
                 "source": "test",
                 "specversion": "1.0",
                 "type": "mns:Queue:SendMessage",
                 "data": {
-                    "messageId": f"m-{number}",
+                    "messageId": f"m-{run}-{number}",
                     "messageBody": base64.b64encode(body).decode(),
                 },
             }
