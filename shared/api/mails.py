@@ -162,6 +162,8 @@ class Mails:
                 self._release(result, kind, now)
         elif kind in ("throttled", "quota", "unavailable", "misconfigured"):
             # It was not sent and stays with the caller, whose repeat claims it again.
+            if kind in ("misconfigured", "quota"):
+                self.mailer.alarm(kind, result, now)
             self._release(result, "waiting", now)
             wait = delay_after(
                 kind,

@@ -42,7 +42,6 @@ log = structlog.get_logger("postbus.sending")
 SHORT_WAIT = 5_000
 # A copy that lost a race looks again at once; the winner's row says what to do.
 RACES_MAX = 5
-HOUR = 3_600_000
 LEDGER_WAIT_MAX = 600_000
 # Results after which a person has to do something, and the state the mail waits for that in.
 BURIED = {"misconfigured": "parked", "unknown-late": "held"}
@@ -259,6 +258,8 @@ class Consumer:
             state = "held" if record is not None and record.resent else "failed"
             self._bury(result, letter, state, now)
             return
+        if result.kind == "quota":
+            self.mailer.alarm("quota", result, now)
         delay = delay_after(
             result.kind,  # type: ignore[arg-type]  # the three verdicts that `_follow` sends here
             result.answer,
@@ -273,23 +274,11 @@ class Consumer:
     def _bury(self, result: Result, letter: Letter, state: str, now: int) -> None:
         self.queues.bury(letter.next(Note(now, state, result.code), step=REDRIVE_STEP))
         if state == "parked":
-            self._alarm(result, now)
+            self.mailer.alarm("misconfigured", result, now)
         else:
             self._announce(result, state, now)
         # The row keeps this copy's number: the buried one's is higher, and may try again.
         self._release(result, state, letter.custody, now)
-
-    def _alarm(self, result: Result, now: int) -> None:
-        """Tell an operator, once an hour for each fault and not once for each mail."""
-        hour = now // HOUR
-        try:
-            first = self.mailer.ledger.take_permits(
-                f"alarm:{result.code}:{hour}", 1, 1, (hour + 2) * HOUR
-            )
-        except LedgerUnavailable:
-            first = True
-        if first:
-            log.error("alarm.misconfigured", code=result.code, mail_id=result.mail_id)
 
     def _release(self, result: Result, state: str, custody: int, now: int) -> None:
         if result.record is not None:

@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
+import structlog
+
 from shared.errors import LedgerUnavailable
 from shared.sending.answers import Accepted, Answer, Broken, Rejected
 from shared.sending.backoff import LONGEST_DELAY, QUOTA_ZONE_OFFSET
@@ -25,6 +27,8 @@ from shared.sending.verdicts import Verdict, verdict_of
 from shared.stores.ledger import Channel, Ledger, MailRecord
 from shared.triggers.context import Invocation
 
+log = structlog.get_logger("postbus.sending")
+
 # A lease outlives its invocation by this much, for clocks that differ. In ms.
 LEASE_MARGIN = 5_000
 # What an invocation keeps for itself after a call: writing the answer down. In ms.
@@ -37,6 +41,7 @@ KEEP = 45 * 24 * 3_600_000
 # The sender's channel is noted so often at the most, by one instance: it is no counter. In ms.
 NOTE_EVERY = 5_000
 
+HOUR = 3_600_000
 # The key of what is known about a rejected message; no user's key has the mark.
 _REJECTED = f"rejected{PART_MARK}"
 
@@ -153,6 +158,18 @@ class Mailer:
             return claimed
         return self._send(claimed, letter, call)
 
+    def alarm(self, what: str, result: Result, now: int) -> None:
+        """Tell an operator, once an hour for each fault and not once for each mail."""
+        hour = now // HOUR
+        try:
+            first = self.ledger.take_permits(
+                f"alarm:{what}:{result.code}:{hour}", 1, 1, (hour + 2) * HOUR
+            )
+        except LedgerUnavailable:
+            first = True
+        if first:
+            log.error(f"alarm.{what}", code=result.code, mail_id=result.mail_id)  # noqa: G004  # structlog's event name
+
     def is_rejected(self, identity: str) -> bool:
         """Whether a message is known to be on the reject queue; no, when the ledger is down."""
         try:
@@ -199,6 +216,8 @@ class Mailer:
         if self.ledger.create(record):
             return True
         known = self.ledger.get(mail_id)
+        if known is not None and 0 < known.expires_at <= now:
+            return self.ledger.change(known, record)
         return known is not None and known.payload == payload
 
     def release(  # noqa: PLR0913  # each by its name

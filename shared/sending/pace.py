@@ -18,6 +18,7 @@ https://www.alibabacloud.com/help/en/direct-mail/product-overview/limits
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -25,22 +26,26 @@ from dataclasses import dataclass, field
 from shared.sending.backoff import DAY, QUOTA_SPREAD
 from shared.stores.ledger import Ledger
 
-# Short, so that few permits change their order inside it. In ms.
-SLICE = 100
-SLICES_A_SECOND = 1000 // SLICE
+# A slice. In ms.
+SECOND = 1_000
+# It is taken in parts, about so many.
+PARTS = 12
 # So far ahead an instance takes permits and waits for them; beyond, the mail goes back on the
 # queue. In ms.
 HORIZON = 2_000
-# A slice's permits are taken in so many parts, that is by about so many instances.
-PARTS = 3
+# So long after its moment a permit is still good: threads wake up late, and between two batches
+# there is nothing to send. In ms.
+LATE = 150
+# Who waits longer than this for a permit of its own takes a further part, where one is left. In ms.
+SOON = 100
+# Parts of consecutive places are that much of their step apart (the golden section: however many
+# there are, they are spread).
+TURN = 0.618034
 # How many recipients of the day's quota are taken at a time: a fraction of it, and at most so many.
 QUOTA_PART = 200
 QUOTA_TAKE_MAX = 100
 # Clocks differ, and the provider's second begins whenever it likes: this part of the limit is used.
-# With clocks up to 200 ms off, about one call of a hundred (at 100 a second; two to three at 50) is
-# still one too many for some second. To rule that out would cost a third of the rate, and being
-# throttled costs a mail only a delay.
-USED_PERCENT = 93
+USED_PERCENT = 96
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,9 @@ class Pacer:
     lock: AbstractContextManager[object]
     chance: Callable[[], float]
     _stock: list[int] = field(default_factory=list)
+    _held: Counter[int] = field(default_factory=Counter)
+    _phase: float = -1.0
+    _dead: int = 0
     _frontier: int = 0
     _quota_day: int = -1
     _quota_stock: int = 0
@@ -120,35 +128,73 @@ class Pacer:
     def _take_call(self, patience: int) -> int | None:
         """The moment of the next permit, or None where all within `patience` ms are taken."""
         until, delay = self.clock() + patience, 0
+        self._renew(self.clock())
         while True:
             now = self.clock()
-            # A permit is good until its slice ends; the place inside it is the earliest moment.
-            self._stock = [due for due in self._stock if due - due % SLICE + SLICE > now]
-            if self._stock or now + delay > until:
+            self._bury(now)
+            if now + delay > until or (self._stock and self._stock[0] <= now + SOON):
                 break
-            # A slow ledger gives permits of a slice that is over: the next time further ahead.
-            self._stock = self._take_slice(now + delay, until)
-            if not self._stock:
+            # A slow ledger gives permits that are past already: the next time further ahead.
+            asked = now + delay
+            if not self._take_part(asked, asked if self._stock else until):
                 break
             delay = self.clock() - now
+        self._bury(self.clock())
         if not self._stock or self._stock[0] > until:
             return None
         return self._stock.pop(0)
 
-    def _take_slice(self, now: int, until: int) -> list[int]:
-        calls = max(1, self.limits.calls * USED_PERCENT // 100)
-        count = max(1, calls // (PARTS * SLICES_A_SECOND))
-        first = max(now // SLICE, self._frontier)
-        for number in range(first, until // SLICE + 1):
-            limit = count * _share(calls // count, number)
+    def _bury(self, now: int) -> None:
+        """Forget the permits that are past."""
+        alive = [due for due in self._stock if due + LATE > now]
+        self._dead += len(self._stock) - len(alive)
+        self._stock = alive
+
+    def _renew(self, now: int) -> None:
+        """Take as many parts of the next second as of this one, less those that died."""
+        second = now // SECOND
+        held = self._held[second]
+        if not held or self._held[second + 1] or (self._stock and now % SECOND < SECOND // 2):
+            return
+        size, _ = self._parts()
+        parts = max(1, held - self._dead // size)
+        self._dead = 0
+        while parts and not self._take_parts(second + 1, parts):
+            parts //= 2
+
+    def _take_part(self, now: int, until: int) -> bool:
+        """Take one part more, of the first second up to `until` that is not full."""
+        for number in range(max(now // SECOND, self._frontier), until // SECOND + 1):
             self._frontier = number
-            if limit and self.ledger.take_permits(
-                f"calls:{number}", count, limit, (number + 1) * SLICE + DAY
-            ):
-                start, step = number * SLICE, SLICE / count
-                return [start + int(step * (place + self.chance())) for place in range(count)]
-        self._frontier = max(self._frontier, until // SLICE)
-        return []
+            if self._take_parts(number, 1):
+                return True
+            self._frontier = number + 1
+        return False
+
+    def _parts(self) -> tuple[int, int]:
+        """The size of a part, and the permits of a second that whole parts make up."""
+        calls = max(1, self.limits.calls * USED_PERCENT // 100)
+        size = max(1, calls // PARTS)
+        return size, calls - calls % size
+
+    def _take_parts(self, number: int, parts: int) -> bool:
+        size, limit = self._parts()
+        start = number * SECOND
+        if not self.ledger.take_permits(
+            f"calls:{number}", parts * size, limit, start + SECOND + DAY
+        ):
+            return False
+        if self._phase < 0:
+            self._phase = self.chance()
+        now, step = self.clock(), SECOND / size
+        for part in range(self._held[number], self._held[number] + parts):
+            phase = (self._phase + part * TURN) % 1
+            dues = [start + int(step * (place + phase)) for place in range(size)]
+            self._stock += [due for due in dues if due >= now]
+        self._stock.sort()
+        self._held[number] += parts
+        self._held = Counter({n: p for n, p in self._held.items() if n >= number - 3})
+        return True
 
     def _stock_quota(self, recipients: int) -> Denied | None:
         now = self.clock() + self.limits.zone_offset
@@ -166,12 +212,3 @@ class Pacer:
             else:
                 return Denied("quota", DAY - now % DAY + int(QUOTA_SPREAD * self.chance()))
         return None
-
-
-def _share(parts: int, number: int) -> int:
-    """A slice's parts, exact over each second: 7 parts over ten slices are 0 1 1 0 1 1 0 1 1 1.
-
-    Whole parts, so that none of a slice's permits is left over that nobody could take.
-    """
-    place = number % SLICES_A_SECOND
-    return parts * (place + 1) // SLICES_A_SECOND - parts * place // SLICES_A_SECOND

@@ -17,11 +17,10 @@ import pytest
 
 from shared.errors import LedgerUnavailable
 from shared.sending.backoff import DAY, QUOTA_SPREAD
-from shared.sending.pace import HORIZON, PARTS, QUOTA_TAKE_MAX, SLICE, Denied, Limits, Pacer
+from shared.sending.pace import HORIZON, PARTS, QUOTA_TAKE_MAX, SECOND, Denied, Limits, Pacer
 from shared.stores.sqlite import SqliteLedger
 from tests.sending.conftest import NOON
 
-SECOND = 1_000
 LONG = 60_000
 EQUAL, APART = (0, 0, 0, 0), (-200, -70, 70, 200)
 # NOON is 20:00 in China: four hours to the next quota day.
@@ -173,7 +172,7 @@ def test_a_permit_costs_less_than_a_call(ledger: CountingLedger, calls: int, mos
 def test_sends_are_spread(ledger: CountingLedger) -> None:
     """A slice's permits are not all used at its start."""
     sends = Fleet(ledger, Limits(200), EQUAL).run(4 * SECOND)
-    places = Counter(sent % SLICE * 4 // SLICE for sent in sends)
+    places = Counter(sent % SECOND * 4 // SECOND for sent in sends)
     assert min(places.values()) > 0.1 * len(sends)
 
 
@@ -182,8 +181,8 @@ def test_an_unspent_permit_dies_with_its_slice(ledger: CountingLedger) -> None:
     fleet = one(ledger, calls=1000)
     assert fleet.pacers[0].take(1, LONG) is None
     (first,) = ledger.takes
-    assert first[1] >= 1000 // (1000 // SLICE) // (PARTS + 1)
-    fleet.sleep(10 * SLICE)
+    assert first[1] >= 1000 // (1000 // SECOND) // (PARTS + 1)
+    fleet.sleep(10 * SECOND)
     assert fleet.pacers[0].take(1, LONG) is None
     assert len(ledger.takes) == 2
 
@@ -216,7 +215,7 @@ def test_a_slow_ledger(ledger: CountingLedger, slowness: int) -> None:
     sends = fleet.run(10 * SECOND)
     assert len(sends) >= 10
     taken = {int(name.partition(":")[2]) for name, _ in ledger.takes}
-    assert {sent // SLICE for sent in sends} <= taken
+    assert {sent // SECOND for sent in sends} <= taken
     assert fullest_second(sends) <= 50
 
 
