@@ -25,11 +25,14 @@ run: $(STAMP) ## start everything on 127.0.0.1:8025 and watch one mail travel (O
 	@$(BIN)/postbus up --journey $(if $(filter-out 0 no false,$(ONCE)),--once)
 
 test: $(STAMP) ## all tests, the long proofs at a reduced count (under 10 minutes)
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not quiet" $(ARGS)
+	$(BIN)/python -m pytest -m quiet
+
+unit: $(STAMP) ## the tests that start no processes (about 2 minutes)
 	$(BIN)/python -m pytest -n 2 -m "not stack" $(ARGS)
-	$(BIN)/python -m pytest -m stack $(ARGS)
 
 prove: $(STAMP) ## the long proofs in full; prints seeds and figures
-	POSTBUS_PROVE=1 $(BIN)/python -m pytest -m stack -s $(ARGS)
+	POSTBUS_PROVE=1 $(BIN)/python -m pytest -s tests/stack/test_loop.py tests/stack/test_kill.py tests/proofs $(ARGS)
 
 bench: $(STAMP) ## what Postbus costs: CPU per mail over the bare loop with the SDK
 	@$(BIN)/python bench/overhead.py $(ARGS)
