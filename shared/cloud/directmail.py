@@ -25,6 +25,7 @@ from darabonba.runtime import RuntimeOptions
 from Tea.exceptions import TeaException
 
 from shared.cloud.attachment_stream import AttachmentStream
+from shared.cloud.form import form_of
 from shared.cloud.idle import IdleGuard
 from shared.sending.answers import Accepted, Answer, Broken, BrokenKind, Rejected
 from shared.sending.compose import OutgoingMail
@@ -38,6 +39,7 @@ SERVER_ERRORS = 500
 # What the SDK makes of an error in JSON that has no `Code`: not DirectMail's, but somebody's
 # before it.
 NO_CODE = "None"
+FORM = "application/x-www-form-urlencoded"
 
 _ADDRESS_TYPES = {"random": 0, "sender": 1}
 
@@ -73,6 +75,17 @@ class _Client(Client):  # type: ignore[misc]  # the SDK has no types
         self.begun = True
         return super().single_send_mail_with_options(request, runtime)
 
+    def call_api(self, params: Any, request: Any, runtime: Any) -> Any:
+        """Called by the SDK with the parameters: a plain form is written by `form_of`.
+
+        The body, the headers and the signature are those that the SDK itself would have made.
+        """
+        fields = request.body
+        if params.req_body_type == "formData" and _is_plain(fields):
+            params.req_body_type, request.body = "byte", form_of(fields)
+            request.headers = {**(request.headers or {}), "content-type": FORM}
+        return super().call_api(params, request, runtime)
+
 
 class DirectMail:
     """Sends mails. Safe for threads; connections live as long as the process.
@@ -87,6 +100,7 @@ class DirectMail:
         self._guard = IdleGuard(_drop_connections, clock)
         self._first_call = threading.Lock()
         self._warm = threading.Event()
+        self._kept: tuple[Credentials, _Client] | None = None
         _quieten_the_sdk()
 
     def send(self, mail: OutgoingMail, call: Invocation, timeout: int) -> Answer:
@@ -113,7 +127,7 @@ class DirectMail:
         return self._send(mail, call.credentials, timeout)
 
     def _send(self, mail: OutgoingMail, credentials: Credentials, timeout: int) -> Answer:
-        client = self._client(credentials)
+        client = self._fresh(credentials) if mail.attachments else self._shared(credentials)
         connect = max(1, min(CONNECT_MS, timeout // 3))
         runtime = RuntimeOptions(
             connect_timeout=connect,
@@ -127,14 +141,21 @@ class DirectMail:
             else:
                 response = client.single_send_mail_with_options(_request(mail), runtime)
         except Exception as error:  # noqa: BLE001  # whatever the SDK raises ends as an answer, never as a lost mail
-            return _answer_of(error, begun=client.begun)
+            return _answer_of(error, begun=client.begun or not mail.attachments)
         envelope_id = getattr(response.body, "env_id", None)
         if not envelope_id or not isinstance(envelope_id, str | int):
             return Broken("unparsable", "an answer of 200 without an EnvId")
         request_id = response.body.request_id
         return Accepted(str(envelope_id), str(request_id) if request_id else None)
 
-    def _client(self, credentials: Credentials) -> _Client:
+    def _shared(self, credentials: Credentials) -> _Client:
+        """The client of all mails without attachments, for as long as the credentials last."""
+        kept = self._kept
+        if kept is None or kept[0] != credentials:
+            self._kept = kept = credentials, self._fresh(credentials)
+        return kept[1]
+
+    def _fresh(self, credentials: Credentials) -> _Client:
         scheme, _, host = self._endpoint.url.rpartition("://")
         config = Config(
             access_key_id=credentials.access_key_id,
@@ -149,6 +170,11 @@ class DirectMail:
             # `Config.open_platform_endpoint` exists and is ignored by SDK 1.11.1.
             client._open_platform_endpoint = self._endpoint.open_platform  # noqa: SLF001  # see above
         return client
+
+
+def _is_plain(fields: Any) -> bool:
+    """Whether a call's parameters are text and numbers only; the SDK flattens what is not."""
+    return isinstance(fields, dict) and all(type(each) in (str, int) for each in fields.values())
 
 
 def _request(mail: OutgoingMail) -> models.SingleSendMailRequest:

@@ -156,7 +156,7 @@ class Mailer:
             return Result("ledger-down", mail_id)
         if isinstance(claimed, Result):
             return claimed
-        return self._send(claimed, letter, call)
+        return self._send(claimed, letter, outgoing, call)
 
     def alarm(self, what: str, result: Result, now: int) -> None:
         """Tell an operator, once an hour for each fault and not once for each mail."""
@@ -397,15 +397,18 @@ class Mailer:
         with suppress(LedgerUnavailable):
             self.ledger.change(claim, waiting)
 
-    def _send(self, claim: MailRecord, letter: Letter, call: Invocation) -> Result:
+    def _send(
+        self, claim: MailRecord, letter: Letter, outgoing: OutgoingMail, call: Invocation
+    ) -> Result:
         timeout = call.remaining() - CALL_MARGIN
         if timeout < CALL_MINIMUM:
             # Claiming took too long. Or the instance was frozen here and thawed for another
             # invocation: by now the lease may have ended, and somebody else may send.
             self._give_up(claim, call.now())
             return Result("no-time", claim.mail_id)
-        token = MailToken(self.policy.environment, claim.mail_id, claim.attempt)
-        outgoing = compose(letter.mail, self.policy, token)
+        if claim.attempt > 1:
+            token = MailToken(self.policy.environment, claim.mail_id, claim.attempt)
+            outgoing = compose(letter.mail, self.policy, token)
         answer = self.provider.send(outgoing, call, timeout)
         verdict = verdict_of(answer)
         if not isinstance(answer, Accepted):

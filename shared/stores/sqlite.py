@@ -63,6 +63,9 @@ UPDATE mails SET
     evidence = coalesce(evidence, :evidence)
 WHERE mail_id = :mail_id
 """
+# One statement instead of two, where SQLite is 3.35 or later.
+_RETURNS = sqlite3.sqlite_version_info >= (3, 35)
+_PROVE_AND_GET = f"{_PROVE} RETURNING {_NAMES}"
 # The insert takes from a new slice, the update from one that others have taken from.
 _TAKE = """
 INSERT INTO permits SELECT :slice, :count, :expires_at WHERE :count <= :limit
@@ -141,6 +144,10 @@ class SqliteLedger:
             "at": at,
         }
         with self._writing, self._connection() as connection:
+            if _RETURNS:
+                # All rows are fetched, so that the statement, and with it its transaction, ends.
+                rows = connection.execute(_PROVE_AND_GET, values).fetchall()
+                return _record(rows[0]) if rows else None
             connection.execute(_PROVE, values)
         return self.get(mail_id)
 

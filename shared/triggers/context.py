@@ -19,7 +19,7 @@ Clock = Callable[[], int]
 
 @dataclass(frozen=True)
 class Credentials:
-    """The access key of this invocation; temporary, so never kept beyond it."""
+    """The access key of this invocation; temporary, so never used for another one's calls."""
 
     access_key_id: str
     access_key_secret: str

@@ -10,20 +10,32 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.quiet]
 
 ROOT = Path(__file__).parents[2]
-# What `make bench` recorded last, and what it is to be.
+# What it is to be, and what it was last: the median of four runs of 480 mails on two processors
+# with a load of 3 to 5 (1.50 to 1.59; the code before, in turns with it: 1.58 to 1.73).
 BUDGET = 1.35
-RECORDED = 1.46
-# The reduced run is short and the machine has other work: a fifth more is no regression.
-TOLERANCE = 1.2
+RECORDED = 1.52
+# The reduced run is short and the machine has other work. That only ever makes it dearer, so what
+# is over is measured once more; a sixth more than recorded, twice, is a regression.
+TOLERANCE = 1.17
+TRIES = 2
 
 
 @pytest.mark.timeout(300)
 def test_the_full_path_costs_little_more_than_the_bare_loop(proving: bool) -> None:
     """The function's CPU per mail over `json.loads` and the SDK's call stays what it was."""
-    count = 2_000 if proving else 320
+    count = 2_000 if proving else 240
+    for _ in range(TRIES):
+        ratio = _measure(count)
+        if ratio <= RECORDED * TOLERANCE:
+            return
+    pytest.fail(f"ratio {ratio}, recorded {RECORDED}")
+
+
+def _measure(count: int) -> float:
+    """Run the program, print its figures, and give the ratio that there is a budget for."""
     done = subprocess.run(  # noqa: S603  # our own program
         [sys.executable, str(ROOT / "bench" / "overhead.py"), "--json", "--mails", str(count)],
         capture_output=True,
@@ -36,6 +48,8 @@ def test_the_full_path_costs_little_more_than_the_bare_loop(proving: bool) -> No
     for each in figures.values():
         print(
             f"\noverhead: {each['name']}: ratio {each['ratio']} ({each['full_ms']} ms of CPU per "
-            f"mail over {each['bare_ms']} ms; budget {BUDGET}, recorded {RECORDED}, {count} mails)"
+            f"mail over {each['bare_ms']} ms)"
         )
-    assert figures["sqlite"]["ratio"] <= RECORDED * TOLERANCE
+    ratio: float = figures["sqlite"]["ratio"]
+    print(f"overhead: budget {BUDGET}, recorded {RECORDED}, {count} mails by each way")
+    return ratio

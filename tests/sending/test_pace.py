@@ -51,6 +51,8 @@ class Fleet:
 
     Attributes:
         skews: of each instance's clock, in ms.
+        batch: an instance's threads wait for each other, and a moment more, after so many sends;
+            and threads wake up late. 0 for neither.
         sends: when calls were begun, in true ms.
         denied: why and how often there was no permit.
     """
@@ -60,6 +62,7 @@ class Fleet:
     skews: Sequence[int] = (0,)
     threads: int = 8
     seed: int = 1
+    batch: int = 0
     sends: list[int] = field(default_factory=list)
     denied: Counter[str] = field(default_factory=Counter)
 
@@ -68,6 +71,7 @@ class Fleet:
         count = len(self.skews) * self.threads
         self.times = [NOON + self.random.randrange(50) for _ in range(count)]
         self.current = 0
+        self.left = [self.batch for _ in self.skews]
         self.pacers = [self._pacer(skew) for skew in self.skews]
 
     def _pacer(self, skew: int) -> Pacer:
@@ -84,19 +88,29 @@ class Fleet:
         """The current thread waits."""
         self.times[self.current] += ms
 
+    def _count_batch(self, instance: int) -> None:
+        self.left[instance] -= 1
+        if self.left[instance] == 0:
+            threads = slice(instance * self.threads, (instance + 1) * self.threads)
+            next_batch = max(self.times[threads]) + self.random.randrange(5, 60)
+            self.times[threads] = [next_batch] * self.threads
+            self.left[instance] = self.batch
+
     def run(self, ms: int) -> list[int]:
         """Every thread sends as often as it may for so long; the times of the sends, in order."""
         while min(self.times) < NOON + ms:
             self.current = min(range(len(self.times)), key=self.times.__getitem__)
             denied = self.pacers[self.current // self.threads].take(1, LONG)
             if denied is None:
-                self.sends.append(self.times[self.current])
-                self.sleep(self.random.randrange(25, 100))
+                late = self.random.choice((0, 1, 2, 5, 5, 20, 60)) if self.batch else 0
+                self.sends.append(self.times[self.current] + late)
+                self.sleep(late + self.random.randrange(25, 100))
+                self._count_batch(self.current // self.threads)
             else:
                 self.denied[denied.kind] += 1
                 self.sleep(denied.wait)
-        self.sends = sorted(sent for sent in self.sends if sent < NOON + ms)
-        return self.sends
+        self.sends.sort()
+        return [sent for sent in self.sends if sent < NOON + ms]
 
 
 def fullest_second(sends: Sequence[int]) -> int:
@@ -142,14 +156,48 @@ def test_a_common_clock(ledger: CountingLedger, calls: int) -> None:
     assert throttled(sends, calls) <= 0.01
 
 
+@pytest.mark.parametrize("seed", range(1, 5))
 @pytest.mark.parametrize("calls", [50, 100, 200])
-def test_clocks_that_differ(ledger: CountingLedger, calls: int) -> None:
-    """Clocks 400 ms apart: no second is a fifth over, and few calls are throttled."""
-    fleet = Fleet(ledger, Limits(calls), APART)
+def test_clocks_that_differ(ledger: CountingLedger, calls: int, seed: int) -> None:
+    """Clocks 400 ms apart: nine tenths of the rate are used, and one call of a hundred is over."""
+    fleet = Fleet(ledger, Limits(calls), APART, seed=seed)
     sends = fleet.run(20 * SECOND)
     assert len(sends) >= 0.90 * 20 * calls
-    assert fullest_second(sends) <= 1.20 * calls
-    assert throttled(sends, calls) <= 0.03
+    assert fullest_second(sends) <= 1.08 * calls
+    assert throttled(sends, calls) <= 0.01
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+@pytest.mark.parametrize(("calls", "used"), [(50, 0.87), (100, 0.90), (200, 0.90)])
+def test_batches_and_late_threads(
+    ledger: CountingLedger, calls: int, used: float, seed: int
+) -> None:
+    """The same with pauses between batches, and threads that send up to 60 ms late."""
+    fleet = Fleet(ledger, Limits(calls), APART, seed=seed, batch=16)
+    sends = fleet.run(20 * SECOND)
+    assert len(sends) >= used * 20 * calls
+    assert throttled(sends, calls) <= 0.01
+
+
+@pytest.mark.parametrize("calls", [7, 20])
+def test_a_low_rate_with_clocks_that_differ(ledger: CountingLedger, calls: int) -> None:
+    """So few permits for so many that streams are not steady: less holds, but it holds."""
+    sends = Fleet(ledger, Limits(calls), APART).run(20 * SECOND)
+    assert len(sends) >= 0.80 * 20 * calls
+    assert throttled(sends, calls) <= 0.04
+
+
+def test_instances_come_and_go(ledger: CountingLedger) -> None:
+    """One works for ten seconds, then another with another clock: the rate goes on."""
+    fleet = Fleet(ledger, Limits(100), APART)
+    fleet.times[-fleet.threads :] = [NOON + 10 * SECOND] * fleet.threads
+    fleet.run(10 * SECOND)
+    fleet.times[: fleet.threads] = [NOON + 60 * SECOND] * fleet.threads
+    sends = fleet.run(20 * SECOND)
+    for since in range(2, 18):
+        assert len([sent for sent in sends if 0 <= sent - NOON - since * SECOND < 2 * SECOND]) > 160
+    assert len(sends) >= 0.90 * 20 * 100
+    assert throttled(sends, 100) <= 0.01
 
 
 @pytest.mark.parametrize("calls", [1, 2, 3, 99, 1000])
@@ -171,9 +219,9 @@ def test_a_permit_costs_less_than_a_call(ledger: CountingLedger, calls: int, mos
 
 def test_sends_are_spread(ledger: CountingLedger) -> None:
     """A slice's permits are not all used at its start."""
-    sends = Fleet(ledger, Limits(200), EQUAL).run(4 * SECOND)
-    places = Counter(sent % SECOND * 4 // SECOND for sent in sends)
-    assert min(places.values()) > 0.1 * len(sends)
+    sends = Fleet(ledger, Limits(200), EQUAL).run(8 * SECOND)
+    places = Counter(sent % SECOND * 10 // SECOND for sent in sends)
+    assert min(places.values()) > 0.07 * len(sends)
 
 
 def test_an_unspent_permit_dies_with_its_slice(ledger: CountingLedger) -> None:
@@ -181,7 +229,7 @@ def test_an_unspent_permit_dies_with_its_slice(ledger: CountingLedger) -> None:
     fleet = one(ledger, calls=1000)
     assert fleet.pacers[0].take(1, LONG) is None
     (first,) = ledger.takes
-    assert first[1] >= 1000 // (1000 // SECOND) // (PARTS + 1)
+    assert first[1] >= 0.9 * 1000 / max(PARTS)
     fleet.sleep(10 * SECOND)
     assert fleet.pacers[0].take(1, LONG) is None
     assert len(ledger.takes) == 2

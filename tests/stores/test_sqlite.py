@@ -114,3 +114,19 @@ def test_several_processes_open_a_file_of_an_earlier_version(tmp_path: Path) -> 
         thread.join()
     assert len(seen) == 8
     assert len(set(map(str, seen))) == 1
+
+
+@pytest.mark.parametrize("returns", [True, False])
+def test_proof_is_told_by_any_sqlite(
+    returns: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before 3.35 SQLite returned nothing from an update; the row is read then."""
+    monkeypatch.setattr("shared.stores.sqlite._RETURNS", returns)
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    ledger.create(MailRecord(mail_id="m", key="k", state="sending"))
+    told = {"envelope_id": "e", "request_id": "r", "evidence": "answer", "at": 5}
+    proven = ledger.prove("m", **told)  # type: ignore[arg-type]  # by their names
+    assert proven == ledger.get("m")
+    assert proven is not None
+    assert proven.state == "sent"
+    assert ledger.prove("other", **told) is None  # type: ignore[arg-type]  # likewise
