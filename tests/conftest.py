@@ -1,0 +1,13 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+# A landing must not depend on luck: the same code meets the same examples. `make prove` throws
+# the dice anew, and prints what it found.
+settings.register_profile("landing", derandomize=True)
+settings.register_profile("proving", print_blob=True)
+settings.load_profile("proving" if os.environ.get("POSTBUS_PROVE") == "1" else "landing")
