@@ -8,7 +8,7 @@ from shared.api.problems import problem
 from shared.schema.problems import InvalidMail
 from shared.sending.consumer import other_payload, refusal_of
 from shared.sending.letters import Letter
-from shared.sending.mailer import Result
+from shared.sending.results import Result
 from shared.stores.ledger import MailRecord
 from shared.times import rfc3339
 from shared.triggers.http import Response

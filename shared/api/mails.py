@@ -19,8 +19,9 @@ from shared.sending.compose import check
 from shared.sending.consumer import RACES_MAX, log_result, other_payload
 from shared.sending.identity import payload_hash
 from shared.sending.letters import Letter, Note, Settlement, check_size, fan_out, first_letter
-from shared.sending.mailer import Mailer, Result
+from shared.sending.mailer import Mailer
 from shared.sending.protocol import FINAL
+from shared.sending.results import Result
 from shared.stores.ledger import Ledger, MailRecord
 from shared.times import rfc3339
 from shared.triggers.context import Invocation

@@ -35,9 +35,6 @@ from shared.triggers.context import Credentials, Invocation
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 5.0
 CONNECTIONS = 32
-# A message put twice is harmless here (copies are dropped by their number, events by their id), a
-# lost one is not.
-TRIES = 2
 # https://www.alibabacloud.com/help/en/mns/product-overview/limits
 DELAY_MAX_SECONDS = 604_800
 TAG_MAX = 16
@@ -188,6 +185,8 @@ class Smq:
         return int(response.delay_messages)
 
     def _call(self, operation: Any, request: Any, response: Any) -> None:
+        # Tried twice: a message put twice is harmless here (copies are dropped by their number,
+        # events by their id), a lost one is not.
         for last in (False, True):
             try:
                 operation(request, response)

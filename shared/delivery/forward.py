@@ -20,6 +20,7 @@ from shared.errors import LedgerUnavailable
 from shared.schema import limits
 from shared.schema.mail_event import MailEvent, MailEventData, Smtp, Times
 from shared.sending.letters import compact
+from shared.sending.unknowns import NOTE_EVERY
 from shared.stores.ledger import Channel, DeliveryRecord, Ledger, MailRecord
 from shared.times import rfc3339
 from shared.triggers.context import Invocation
@@ -41,8 +42,6 @@ NOT_IN_XML = str.maketrans({"\ufffe": r"\ufffe", "\uffff": r"\uffff"})
 
 # How long an event waits when the ledger does not answer. In ms.
 LEDGER_PAUSE = 30_000
-# A sender's channel is noted so often at the most, by one instance. In ms.
-NOTE_EVERY = 5_000
 
 
 class Publisher(Protocol):

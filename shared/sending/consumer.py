@@ -30,8 +30,9 @@ from shared.sending.letters import (
     read_letter,
     read_settlement,
 )
-from shared.sending.mailer import CALL_MARGIN, LEASE_MARGIN, Mailer, Result
+from shared.sending.mailer import CALL_MARGIN, LEASE_MARGIN, Mailer
 from shared.sending.rejects import reject_letters
+from shared.sending.results import Result
 from shared.times import rfc3339
 from shared.triggers.context import Invocation
 from shared.triggers.queue import QueueMessage, fingerprint

@@ -10,20 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 import structlog
 
 from shared.errors import LedgerUnavailable
-from shared.sending.answers import Accepted, Answer, Broken, Rejected
+from shared.sending.answers import Accepted, Answer
 from shared.sending.backoff import LONGEST_DELAY, QUOTA_ZONE_OFFSET
 from shared.sending.compose import OutgoingMail, Policy, compose
 from shared.sending.identity import PART_MARK, MailToken, mail_id_of, payload_hash
 from shared.sending.letters import Letter
 from shared.sending.pace import Denied, Pacer
-from shared.sending.protocol import DECISIONS, Situation, check_transition, situation_of
-from shared.sending.unknowns import channel_is_alive, settle
-from shared.sending.verdicts import Verdict, verdict_of
+from shared.sending.protocol import DECISIONS, check_transition, situation_of
+from shared.sending.results import Carrier, Result
+from shared.sending.unknowns import NOTE_EVERY, channel_is_alive, settle
+from shared.sending.verdicts import verdict_of
 from shared.stores.ledger import Channel, Ledger, MailRecord
 from shared.triggers.context import Invocation
 
@@ -38,25 +39,10 @@ CALL_MINIMUM = 3_000
 
 # Records outlive the event window (30 days) and the stay of a dead letter (7 days). In ms.
 KEEP = 45 * 24 * 3_600_000
-# The sender's channel is noted so often at the most, by one instance: it is no counter. In ms.
-NOTE_EVERY = 5_000
 
 HOUR = 3_600_000
 # The key of what is known about a rejected message; no user's key has the mark.
 _REJECTED = f"rejected{PART_MARK}"
-
-Carrier = Literal["queue", "caller"]
-ResultKind = (
-    Verdict
-    | Situation
-    | Literal[
-        "no-time",  # too little of the invocation is left for a call
-        "no-permit",  # the account's rate or quota is used up for the moment
-        "expired",  # the mail's own time was over before it could be sent
-        "ledger-down",
-        "race",  # somebody else changed the row in between
-    ]
-)
 
 
 class Provider(Protocol):
@@ -65,40 +51,6 @@ class Provider(Protocol):
     def send(self, mail: OutgoingMail, call: Invocation, timeout: int) -> Answer:
         """Make one call of at most `timeout` ms; never raises for what the provider or net does."""
         ...
-
-
-@dataclass(frozen=True)
-class Result:
-    """What one attempt ended in.
-
-    Attributes:
-        kind: the verdict of the call; or why there was none.
-        mail_id: the mail's id.
-        record: the row as this attempt left it; None where the ledger did not say.
-        answer: the provider's answer, where there was a call.
-        wait: in how many ms to come back, where that is known.
-        settled: False where the ledger could not be told that the mail was sent.
-        denied: for `no-permit`, `throttled` or `quota`.
-        news: whether this attempt found out that the mail's outcome is unknown.
-    """
-
-    kind: ResultKind
-    mail_id: str
-    record: MailRecord | None = None
-    answer: Answer | None = None
-    wait: int = 0
-    settled: bool = True
-    denied: str = ""
-    news: bool = False
-
-    @property
-    def code(self) -> str:
-        """The provider's code, or the kind of the break, for logs and histories."""
-        if isinstance(self.answer, Rejected):
-            return self.answer.code
-        if self.denied:
-            return self.denied
-        return self.answer.kind if isinstance(self.answer, Broken) else ""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ PATIENCE = 8
 # calls whose answers and events are all lost, nobody could say how many mails they were.
 RESENDS_MAX = 1
 
+# A sender's channel is noted so often at the most, by one instance: it is no counter. In ms.
+NOTE_EVERY = 5_000
+
 Settlement = Literal["resend", "hold", "wait"]
 
 

@@ -35,7 +35,8 @@ from shared.sending.answers import Accepted, Answer
 from shared.sending.compose import OutgoingMail
 from shared.sending.identity import HEADER, read_token
 from shared.sending.letters import Letter
-from shared.sending.mailer import Carrier, Mailer, Result
+from shared.sending.mailer import Mailer
+from shared.sending.results import Carrier, Result
 from shared.stores.ledger import MailRecord
 from shared.triggers.context import Invocation
 from shared.triggers.queue import read_queue_event

@@ -14,7 +14,8 @@ from shared.sending.answers import Accepted, Answer, Broken, Rejected
 from shared.sending.compose import OutgoingMail, Policy
 from shared.sending.identity import HEADER, payload_hash
 from shared.sending.letters import REDRIVE_STEP
-from shared.sending.mailer import CALL_MARGIN, CALL_MINIMUM, LEASE_MARGIN, Mailer, Result
+from shared.sending.mailer import CALL_MARGIN, CALL_MINIMUM, LEASE_MARGIN, Mailer
+from shared.sending.results import Result
 from shared.sending.verdicts import Verdict
 from shared.stores.sqlite import SqliteLedger
 from shared.triggers.context import Invocation
