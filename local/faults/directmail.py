@@ -61,7 +61,7 @@ class DirectMailEdge:
                 self._faults.accepted(action, detail, recipients)
 
         if fault is None:
-            count(await exchange.serve(self._app))
+            await exchange.serve(self._app, count)
         elif fault.kind in _REFUSALS:
             await exchange.answer(_refused(_REFUSALS[fault.kind], host, fault.seconds))
         elif fault.kind in _BEFORE:

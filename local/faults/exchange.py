@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -39,20 +40,24 @@ class Exchange:
             size += len(chunks[-1])
         self.body = b"".join(chunks)
 
-    async def serve(self, app: ASGIApp) -> int:
-        """Let the twin answer; the status, or 0 when it gave none."""
-        status = 0
+    async def serve(self, app: ASGIApp, answered: Callable[[int], None] | None = None) -> None:
+        """Let the twin answer.
+
+        Args:
+            app: the twin's own.
+            answered: hears the status before the client does, whose next request may come before
+                this one's task goes on.
+        """
 
         async def send(message: Message) -> None:
-            nonlocal status
-            status = message.get("status", status)
+            if answered is not None and "status" in message:
+                answered(message["status"])
             await self._send(message)
 
         async def receive() -> Message:
             return await (self._body() if self._unread or self._more else self._receive())
 
         await app(self.scope, receive, send)
-        return status
 
     async def hold(self, app: ASGIApp) -> list[Message]:
         """Let the twin do its work, and keep the answer back.
