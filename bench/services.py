@@ -22,7 +22,7 @@ from local.twins.smq import app as smq
 from local.twins.smq.broker import Broker
 from local.twins.tablestore import app as tablestore
 from local.twins.tablestore.store import Store
-from shared.stores.tablestore_rows import TABLES
+from shared.stores.tablestore.rows import TABLES
 
 INSTANCE = "postbus"
 TOPIC = "topic"

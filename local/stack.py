@@ -226,7 +226,7 @@ def _tablestore(state: Path, account: Account, faults: Faults) -> Asgi:
     from local.faults.tablestore import tablestore_faults  # noqa: PLC0415  # see above
     from local.twins.tablestore.app import create_app  # noqa: PLC0415  # likewise
     from local.twins.tablestore.store import Store  # noqa: PLC0415  # likewise
-    from shared.stores.tablestore_rows import TABLES  # noqa: PLC0415  # likewise
+    from shared.stores.tablestore.rows import TABLES  # noqa: PLC0415  # likewise
 
     store = Store(state / "tablestore.db")
     store.fault = tablestore_faults(faults)

@@ -144,11 +144,11 @@ def _edge() -> tuple[Settings, Smq, Queues]:
 def _ledger(settings: Settings) -> Ledger:
     kind, _, place = settings.ledger.partition(":")
     if kind == "sqlite" and place:
-        from shared.stores.sqlite import SqliteLedger  # noqa: PLC0415  # chosen by settings
+        from shared.stores.sqlite.ledger import SqliteLedger  # noqa: PLC0415  # chosen by settings
 
         return SqliteLedger(Path(place))
     if kind == "tablestore":
-        from shared.stores.tablestore import TablestoreLedger  # noqa: PLC0415  # likewise
+        from shared.stores.tablestore.ledger import TablestoreLedger  # noqa: PLC0415  # likewise
 
         return TablestoreLedger.at(place, settings.ca_file or None)
     raise SettingsError(

@@ -24,7 +24,7 @@ from shared.sending.identity import mail_id_of
 from shared.sending.mailer import KEEP
 from shared.sending.redrive import DeadLetter, read_dead_letter
 from shared.stores.ledger import MailRecord
-from shared.stores.sqlite import SqliteLedger
+from shared.stores.sqlite.ledger import SqliteLedger
 from shared.times import rfc3339
 
 URL = "http://127.0.0.1:8025"

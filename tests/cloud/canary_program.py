@@ -23,7 +23,7 @@ from shared.delivery.forward import Forwarder
 from shared.errors import QueueUnavailable
 from shared.schema.mail_request import Attachment, ReplyAddress, Sender
 from shared.sending.compose import OutgoingMail
-from shared.stores.sqlite import SqliteLedger
+from shared.stores.sqlite.ledger import SqliteLedger
 from shared.triggers.context import Credentials, Invocation
 from shared.triggers.events import read_events
 

@@ -66,7 +66,7 @@ VALUE_TYPES = {
 # Module -> what of another room it may know beyond that, and why.
 SHARED_TOOLS = {
     # Tablestore's SDK keeps connections as SMQ's does, and its instance is frozen as well.
-    "shared.stores.tablestore_sdk": {"shared.cloud.idle"},
+    "shared.stores.tablestore.sdk": {"shared.cloud.idle"},
 }
 
 
@@ -138,7 +138,7 @@ def test_the_reader_reads() -> None:
     """The test sees the imports it is about, top-level ones and those inside of functions."""
     seen = {(each.importer, each.imported) for each in imports()}
     assert ("functions.send_mail", "shared.app") in seen
-    assert ("shared.app", "shared.stores.sqlite") in seen
+    assert ("shared.app", "shared.stores.sqlite.ledger") in seen
     assert {f"functions.{name}" for name in FUNCTIONS} | {"functions"} == {
         module for module in trees() if within(module, "functions")
     }
@@ -358,7 +358,7 @@ def test_the_initializer_makes_ready(name: str, folder: Path) -> None:
         "mail_api": "shared.api.routes",
         "send_mail": "shared.sending.consumer",
     }
-    assert {needed[name], "shared.stores.sqlite", "shared.cloud.smq"} <= set(ready)
+    assert {needed[name], "shared.stores.sqlite.ledger", "shared.cloud.smq"} <= set(ready)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

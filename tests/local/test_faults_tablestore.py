@@ -22,7 +22,7 @@ from local.faults.tablestore import tablestore_faults
 from local.twins.tablestore.app import create_app
 from local.twins.tablestore.operations import OPERATIONS
 from local.twins.tablestore.store import Store
-from shared.stores.tablestore_sdk import ots
+from shared.stores.tablestore.sdk import ots
 
 INSTANCE = "postbus"
 TABLE = "mails"

@@ -21,7 +21,7 @@ from local.twins.tablestore.faults import Fault
 from local.twins.tablestore.limits import BODY_BYTES_MAX
 from local.twins.tablestore.server import serving
 from local.twins.tablestore.store import Store
-from shared.stores.tablestore_sdk import ots
+from shared.stores.tablestore.sdk import ots
 
 INSTANCE = "postbus"
 KEY = [("id", "a")]

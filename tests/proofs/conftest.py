@@ -29,7 +29,7 @@ from local.pytest_plugin import (  # noqa: F401  # an imported fixture is a fixt
 from shared.sending.identity import mail_id_of
 from shared.sending.protocol import FINAL
 from shared.stores.ledger import Ledger, MailRecord
-from shared.stores.sqlite import SqliteLedger
+from shared.stores.sqlite.ledger import SqliteLedger
 
 ROOT = Path(__file__).parents[2]
 # The platform's times are shorter here. A mail whose process died is unknown once its lease is

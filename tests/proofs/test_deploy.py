@@ -22,7 +22,7 @@ import pytest
 from local.account import OWNER
 from local.twins.directmail.outbox import Outbox
 from shared.sending.identity import mail_id_of, payload_hash
-from shared.stores.sqlite import SqliteLedger
+from shared.stores.sqlite.ledger import SqliteLedger
 
 pytestmark = pytest.mark.stack
 

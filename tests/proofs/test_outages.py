@@ -14,7 +14,7 @@ from local.account import OWNER
 from local.pytest_plugin import Postbus
 from local.stack import INSTANCE
 from shared.stores.ledger import Ledger, MailRecord
-from shared.stores.tablestore import TablestoreLedger
+from shared.stores.tablestore.ledger import TablestoreLedger
 from shared.triggers.context import Credentials, Invocation
 from tests.proofs.conftest import (
     SCALE,

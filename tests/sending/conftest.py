@@ -28,7 +28,7 @@ from shared.sending.identity import HEADER, read_token
 from shared.sending.letters import Letter, Settlement
 from shared.sending.mailer import Mailer
 from shared.stores.ledger import Channel, DeliveryRecord, MailRecord
-from shared.stores.sqlite import SqliteLedger
+from shared.stores.sqlite.ledger import SqliteLedger
 from shared.triggers.context import Invocation
 from shared.triggers.queue import QueueMessage
 

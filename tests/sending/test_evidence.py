@@ -18,7 +18,7 @@ from shared.sending.mailer import KEEP, Mailer
 from shared.sending.protocol import check_transition
 from shared.sending.unknowns import PATIENCE
 from shared.stores.ledger import Channel, MailRecord
-from shared.stores.sqlite import SqliteLedger
+from shared.stores.sqlite.ledger import SqliteLedger
 from shared.times import rfc3339
 from tests.api.conftest import MAIL, Service
 from tests.sending.conftest import GRACE, NOON, POLICY, Clock, Say, World

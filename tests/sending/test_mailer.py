@@ -17,7 +17,7 @@ from shared.sending.letters import REDRIVE_STEP
 from shared.sending.mailer import CALL_MARGIN, CALL_MINIMUM, LEASE_MARGIN, Mailer
 from shared.sending.results import Result
 from shared.sending.verdicts import Verdict
-from shared.stores.sqlite import SqliteLedger
+from shared.stores.sqlite.ledger import SqliteLedger
 from shared.triggers.context import Invocation
 from tests.sending.conftest import GRACE, NOON, POLICY, TIMEOUT, Clock, Say, World
 

@@ -18,7 +18,7 @@ import pytest
 from shared.errors import LedgerUnavailable
 from shared.sending.backoff import DAY, QUOTA_SPREAD
 from shared.sending.pace import HORIZON, PARTS, QUOTA_TAKE_MAX, SECOND, Denied, Limits, Pacer
-from shared.stores.sqlite import SqliteLedger
+from shared.stores.sqlite.ledger import SqliteLedger
 from tests.sending.conftest import NOON
 
 LONG = 60_000

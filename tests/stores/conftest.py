@@ -14,9 +14,9 @@ from local.account import OWNER, AccessKey, Account
 from local.twins.tablestore.server import serving
 from local.twins.tablestore.store import Store
 from shared.stores.ledger import Ledger
-from shared.stores.sqlite import SqliteLedger
-from shared.stores.tablestore import TablestoreLedger
-from shared.stores.tablestore_rows import TABLES
+from shared.stores.sqlite.ledger import SqliteLedger
+from shared.stores.tablestore.ledger import TablestoreLedger
+from shared.stores.tablestore.rows import TABLES
 from shared.triggers.context import Credentials, Invocation
 
 INSTANCE = "postbus"

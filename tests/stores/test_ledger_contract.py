@@ -556,9 +556,9 @@ from shared.triggers.context import Credentials, Invocation
 name, place = sys.argv[1:]
 kind, _, where = place.partition(":")
 if kind == "sqlite":
-    from shared.stores.sqlite import SqliteLedger
+    from shared.stores.sqlite.ledger import SqliteLedger
 else:
-    from shared.stores.tablestore import TablestoreLedger
+    from shared.stores.tablestore.ledger import TablestoreLedger
 print("ready", flush=True)
 sys.stdin.readline()
 if kind == "sqlite":

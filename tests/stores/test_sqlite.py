@@ -11,7 +11,7 @@ import pytest
 
 from shared.errors import LedgerUnavailable
 from shared.stores.ledger import MailRecord
-from shared.stores.sqlite import SqliteLedger
+from shared.stores.sqlite.ledger import SqliteLedger
 
 
 def test_the_folder_is_made(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_proof_is_told_by_any_sqlite(
     returns: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before 3.35 SQLite returned nothing from an update; the row is read then."""
-    monkeypatch.setattr("shared.stores.sqlite._RETURNS", returns)
+    monkeypatch.setattr("shared.stores.sqlite.ledger._RETURNS", returns)
     ledger = SqliteLedger(tmp_path / "ledger.db")
     ledger.create(MailRecord(mail_id="m", key="k", state="sending"))
     told = {"envelope_id": "e", "request_id": "r", "evidence": "answer", "at": 5}

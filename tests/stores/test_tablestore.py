@@ -24,10 +24,10 @@ from local.twins.tablestore.faults import Fault, Kind
 from local.twins.tablestore.store import Store
 from local.twins.tablestore.wire import Change
 from shared.errors import LedgerUnavailable, SettingsError
-from shared.stores import tablestore_rows as rows
 from shared.stores.ledger import Channel, DeliveryRecord, MailRecord
-from shared.stores.tablestore import TablestoreLedger
-from shared.stores.tablestore_sdk import AnswerLost, ots
+from shared.stores.tablestore import rows
+from shared.stores.tablestore.ledger import TablestoreLedger
+from shared.stores.tablestore.sdk import AnswerLost, ots
 from shared.triggers.context import Credentials, Invocation
 
 ROOT = Path(__file__).parents[2]
@@ -682,7 +682,7 @@ from dataclasses import replace
 from local.account import OWNER
 from shared.errors import LedgerUnavailable
 from shared.stores.ledger import MailRecord
-from shared.stores.tablestore import TablestoreLedger
+from shared.stores.tablestore.ledger import TablestoreLedger
 from shared.triggers.context import Credentials, Invocation
 
 def use(secret):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from local.twins.tablestore.wire import Cells, Key
-from shared.stores.tablestore_sdk import ots
+from shared.stores.tablestore.sdk import ots
 
 VERSION = 1
 _SCHEMA = """

@@ -10,7 +10,7 @@ from typing import Any
 
 from local.twins.tablestore.errors import TablestoreError, invalid
 from local.twins.tablestore.wire import Change, Key, Value, pb
-from shared.stores.tablestore_sdk import ots
+from shared.stores.tablestore.sdk import ots
 
 KEY_COLUMNS_MAX = 4
 KEY_BYTES_MAX = 1024

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.twins.tablestore.errors import TablestoreError, invalid
-from shared.stores.tablestore_sdk import ots
+from shared.stores.tablestore.sdk import ots
 
 # The coder's names are written into one module object at import, so it has to be asked by name.
 _consts: Any = importlib.import_module("tablestore.const_module")

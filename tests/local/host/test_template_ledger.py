@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from shared.stores.tablestore_rows import TABLES
+from shared.stores.tablestore.rows import TABLES
 
 FILE = Path(__file__).parents[3] / "template.yml"
 

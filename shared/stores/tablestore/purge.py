@@ -10,8 +10,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from shared.stores import tablestore_rows as rows
-from shared.stores.tablestore_tables import Row, Span, Tables, both, compare, equal
+from shared.stores.tablestore import rows
+from shared.stores.tablestore.tables import Row, Span, Tables, both, compare, equal
 
 PAGES = 4
 # Each deletion is a request; an invocation is short.

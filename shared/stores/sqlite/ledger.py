@@ -1,28 +1,19 @@
-"""The embedded ledger: one SQLite file, shared by any number of processes on one machine."""
+"""The embedded ledger."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-import threading
-import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import astuple, fields
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from shared.errors import LedgerUnavailable
 from shared.stores.ledger import Channel, DeliveryRecord, MailRecord
+from shared.stores.sqlite.database import Database
 from shared.triggers.context import Invocation
-
-# How long a writer waits for another one. Writes take well under a millisecond, so waiting
-# longer means that something is wrong, and an invocation's time is short.
-BUSY_SECONDS = 5.0
-# The switch to WAL does not wait by itself: of processes that make the file together, one wins.
-SWITCH_TRIES = 50
-SWITCH_PAUSE = BUSY_SECONDS / SWITCH_TRIES
 
 _COLUMNS = [column.name for column in fields(MailRecord)]
 _NAMES = ", ".join(_COLUMNS)
@@ -95,15 +86,15 @@ class SqliteLedger:
 
     Args:
         path: the file; its folder is made where it is missing.
+
+    Attributes:
+        database: the file, for the other stores that live in it.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._local = threading.local()
-        # The file has one writer at a time. Threads that wait here cost nothing; SQLite's own
-        # waiting is for other processes, and is sleeping and looking again.
-        self._writing = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self.database = Database(path)
+        self._writing = self.database.writing
+        self._connection = self.database.connection
         with self._connection() as connection:
             connection.executescript(_SCHEMA)
             _add_columns(connection)
@@ -220,29 +211,12 @@ class SqliteLedger:
 
     def close(self) -> None:
         """Close this thread's connection."""
-        connection = getattr(self._local, "connection", None)
-        if connection is not None:
-            connection.close()
-            self._local.connection = None
+        self.database.close()
 
     def _one(self, statement: str, value: str) -> MailRecord | None:
         with self._connection() as connection:
             row = connection.execute(statement, (value,)).fetchone()
         return _record(row) if row else None
-
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        """This thread's connection; each statement is its own transaction."""
-        try:
-            connection = getattr(self._local, "connection", None)
-            if connection is None:
-                connection = sqlite3.connect(self._path, BUSY_SECONDS, isolation_level=None)
-                _switch_to_wal(connection)
-                connection.execute("PRAGMA synchronous = NORMAL")
-                self._local.connection = connection
-            yield connection
-        except sqlite3.Error as error:
-            raise LedgerUnavailable(f"the ledger at {self._path} failed: {error}") from error
 
 
 def _add_columns(connection: sqlite3.Connection) -> None:
@@ -255,18 +229,6 @@ def _add_columns(connection: sqlite3.Connection) -> None:
         with suppress(sqlite3.OperationalError):  # another process was quicker
             quoted = connection.execute("SELECT quote(?)", (default,)).fetchone()[0]
             connection.execute(f"ALTER TABLE mails ADD COLUMN {column.name} DEFAULT {quoted}")
-
-
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    for left in range(SWITCH_TRIES, -1, -1):
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if not left:
-                raise
-            time.sleep(SWITCH_PAUSE)
-        else:
-            return
 
 
 def _row(record: MailRecord) -> tuple[Any, ...]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import LedgerUnavailable
-from shared.stores.tablestore_rows import Columns, Table
-from shared.stores.tablestore_sdk import AnswerLost, Client, ots
+from shared.stores.tablestore.rows import Columns, Table
+from shared.stores.tablestore.sdk import AnswerLost, Client, ots
 
 Row = Mapping[str, Any]
 Key = tuple[str, ...]

@@ -17,11 +17,11 @@ from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 from shared.errors import LedgerUnavailable, SettingsError
-from shared.stores import tablestore_rows as rows
 from shared.stores.ledger import Channel, DeliveryRecord, MailRecord
-from shared.stores.tablestore_purge import purge
-from shared.stores.tablestore_sdk import AnswerLost
-from shared.stores.tablestore_tables import Row, Span, Tables, Take, equal, one_of
+from shared.stores.tablestore import rows
+from shared.stores.tablestore.purge import purge
+from shared.stores.tablestore.sdk import AnswerLost
+from shared.stores.tablestore.tables import Row, Span, Tables, Take, equal, one_of
 from shared.triggers.context import Invocation
 
 # Lost answers and lost races that are put up with before the store counts as unavailable.

@@ -1,0 +1,1 @@
+"""The ledger in the cloud: Tablestore, through its official SDK."""
