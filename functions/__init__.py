@@ -1,1 +1,5 @@
 """The doors: one module per cloud function, imported by nobody."""
+
+from shared.coldstart import begin
+
+begin()

@@ -15,9 +15,9 @@ from shared.triggers.timer import BadTimerEvent, read_timer_event
 _instance = Instance(build_clockwork)
 
 
-def initialize(context: Any) -> None:  # noqa: ARG001  # the platform's signature
+def initialize(context: Any) -> None:
     """Make the instance ready to work (the platform's Initializer hook)."""
-    _instance.app()
+    _instance.ready(context)
 
 
 def handler(event: bytes, context: Any) -> dict[str, int]:

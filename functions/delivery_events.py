@@ -14,9 +14,9 @@ from shared.triggers.events import read_events
 _instance = Instance(build_forwarder)
 
 
-def initialize(context: Any) -> None:  # noqa: ARG001  # the platform's signature
+def initialize(context: Any) -> None:
     """Make the instance ready to work (the platform's Initializer hook)."""
-    _instance.app()
+    _instance.ready(context)
 
 
 def handler(event: bytes, context: Any) -> dict[str, int]:

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from local.faults import admin
+from local.fire import admin as fire_admin
 from local.twins.smq.errors import SmqError
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def create_app(stack: Stack) -> Starlette:
             Route("/", front_page),
             Route("/_local/status", status),
             admin.route(stack.faults),
+            fire_admin.route(stack.firing),
             Route("/_local/topics/{topic}/messages", topic_messages),
             Route("/_local/queues/{queue}/messages", queue_messages),
             Route("/_local/outbox", outbox),

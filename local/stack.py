@@ -12,6 +12,7 @@ import contextlib
 import os
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,17 +29,25 @@ from local.faults.directmail import DirectMailEdge
 from local.faults.events import FaultyDirectMail, faulty_bus
 from local.faults.protocol import ResettableProtocol
 from local.faults.smq import FaultyBroker, SmqEdge
+from local.fire.carriers import Carriers, Ends
+from local.fire.firing import Firing
 from local.host import app as host_app
 from local.host.host import Host
 from local.host.model import Template
 from local.host.template import load_template
+from local.host.triggers.retries import push_pauses
 from local.twins.directmail import app as directmail_app
 from local.twins.directmail.certificate import issue_certificate
 from local.twins.directmail.outbox import Outbox
 from local.twins.directmail.rules import DirectMailRules
 from local.twins.eventbridge import EventBus, Target
+from local.twins.eventbridge_push import TargetPush
+from local.twins.push.certificate_door import with_certificate
+from local.twins.push.key import CERTIFICATE_PATH, push_key
+from local.twins.push.pusher import Pusher
 from local.twins.smq import app as smq_app
 from local.twins.smq.broker import Broker
+from local.twins.smq.http_push import HttpPush
 
 ROOT = Path(__file__).resolve().parent.parent
 ADDRESS = "127.0.0.1"
@@ -52,7 +61,12 @@ LOCAL_PARAMETERS = {
     "CodeVersion": "worktree",
     "DefaultSender": "noreply@mail.example.com",
     "AllowedRecipients": "*",
+    "SuppressionKey": "the key of one machine, and of no cloud",
 }
+
+# What pushes of the local event bus carry along, and what a local program signs its hooks with.
+PUSH_TOKEN = "local-push-token"  # noqa: S105  # of this machine only
+HOOK_SECRET = "whsec_bG9jYWwtaG9vay1zZWNyZXQtMjRi"  # noqa: S105  # likewise
 
 Scope = MutableMapping[str, Any]
 Asgi = Callable[
@@ -106,6 +120,7 @@ class Stack:
     host: Host
     activity: Activity
     faults: Faults
+    firing: Firing
 
 
 @asynccontextmanager
@@ -167,6 +182,10 @@ def _build(
             "POSTBUS_LEDGER": f"sqlite:{state / 'ledger.db'}"
             if tablestore is None
             else f"tablestore:{url}/{INSTANCE}",
+            "POSTBUS_PUBLIC_URL": url,
+            "POSTBUS_PUSH_TOKEN": PUSH_TOKEN,
+            "POSTBUS_PUSH_CERT_HOSTS": f"{ADDRESS}:{upload_port}",
+            "POSTBUS_HOOK_SECRETS": f"local={HOOK_SECRET}",
             **options.environment,
         },
         instances=options.instances,
@@ -174,17 +193,32 @@ def _build(
         log=options.log,
     )
     outbox = Outbox(state / "outbox")
-    bus = EventBus(template.rules, deliver=_deliver(broker, host))
+    key = push_key(state)
+    pusher = Pusher(activity, _pauses, options.time_scale, certificate.ca_file)
+    signed_by = key, f"https://{ADDRESS}:{upload_port}{CERTIFICATE_PATH}", time.time
+    broker.push_to_url = HttpPush(pusher, *signed_by)
+    push = TargetPush(pusher, *signed_by)
+    bus = EventBus(template.rules, deliver=_deliver(broker, host, push))
+    emit = faulty_bus(bus.put, faults)
+    ends = Ends(
+        queue=f"postbus-{ENVIRONMENT}-delivery-events",
+        topic=f"postbus-{ENVIRONMENT}-directmail-notifications",
+        function="delivery_events",
+        url=url,
+        token=PUSH_TOKEN,
+    )
+    carriers = Carriers(ends, put=emit, push=push, broker=broker, host=host, account=account)
+    firing = Firing(outbox, carriers, account=account, environment=ENVIRONMENT)
     directmail = FaultyDirectMail(
         outbox,
         account=account,
         rules=options.rules,
-        emit=faulty_bus(bus.put, faults),
+        emit=emit,
         activity=activity,
         upload_port=upload_port,
         faults=faults,
     )
-    stack = Stack(url, template, broker, outbox, host, activity, faults)
+    stack = Stack(url, template, broker, outbox, host, activity, faults, firing)
     front = _front(
         smq=SmqEdge(smq_app.create_app(broker, account), faults),
         directmail=DirectMailEdge(directmail_app.create_app(directmail), faults),
@@ -195,12 +229,12 @@ def _build(
     servers = [
         _server(front),
         _server(
-            directmail_app.create_upload_app(directmail),
+            with_certificate(directmail_app.create_upload_app(directmail), key.certificate),
             ssl_certfile=str(certificate.cert_file),
             ssl_keyfile=str(certificate.key_file),
         ),
     ]
-    return stack, servers, [directmail.run()]
+    return stack, servers, [directmail.run(), pusher.serve()]
 
 
 def _broker(template: Template, broker: Broker) -> Broker:
@@ -216,6 +250,8 @@ def _broker(template: Template, broker: Broker) -> Broker:
             queue=subscription.queue,
             content_format=subscription.content_format,
             filter_tag=subscription.filter_tag,
+            endpoint=subscription.endpoint,
+            notify_strategy=subscription.retry,
         )
     return broker
 
@@ -235,13 +271,24 @@ def _tablestore(state: Path, account: Account, faults: Faults) -> Asgi:
     return create_app(store, account)
 
 
-def _deliver(broker: Broker, host: Host) -> Callable[[Target, str], None]:
+def _pauses(strategy: str) -> Iterator[float]:
+    """SMQ and EventBridge repeat pushes in the same two ways."""
+    decay = strategy == "EXPONENTIAL_DECAY_RETRY"
+    return push_pauses("EXPONENTIAL_DECAY_RETRY" if decay else None)
+
+
+def _deliver(
+    broker: Broker, host: Host, push: Callable[[Target, str], None]
+) -> Callable[[Target, str], None]:
     """How the event bus reaches its targets."""
     background: set[asyncio.Task[Any]] = set()
 
     def deliver(target: Target, text: str) -> None:
         if target.type == "acs.mns.queue":
             broker.send(target.name, text)
+            return
+        if target.type != "acs.fc.function":
+            push(target, text)
             return
         task = asyncio.ensure_future(host.deliver_event(target.name, text))
         background.add(task)

@@ -8,9 +8,10 @@ whatever it still writes down is guarded by its claim.
 from __future__ import annotations
 
 import contextvars
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -26,6 +27,40 @@ class _Pool:
     def _replace(self) -> None:
         self._executor.shutdown(wait=False)
         self._executor = ThreadPoolExecutor(self._threads, "postbus")
+
+
+class _Batch(Generic[Item]):
+    """Items that several threads take from, each the next one as soon as it is free.
+
+    One hand-over for each thread, not for each item: handing work to a thread costs locks and a
+    wake-up. (A deque's `popleft` and a set's `add` are atomic.)
+    """
+
+    def __init__(self, work: Callable[[Item], None], items: Sequence[Item]) -> None:
+        self._work = work
+        self._waiting = deque(enumerate(items))
+        self._ended: set[int] = set()
+        self._items = items
+        self.errors: list[BaseException] = []
+
+    def run(self) -> None:
+        """Work until nothing waits."""
+        while True:
+            try:
+                number, item = self._waiting.popleft()
+            except IndexError:
+                return
+            try:
+                contextvars.copy_context().run(self._work, item)
+            except BaseException as error:  # noqa: BLE001  # raised again by the thread that waits
+                self.errors.append(error)
+            self._ended.add(number)
+
+    def close(self) -> list[Item]:
+        """Let nothing more begin; the items whose work has not ended."""
+        self._waiting.clear()
+        ended = self._ended.copy()
+        return [item for number, item in enumerate(self._items) if number not in ended]
 
 
 class AtOnce(_Pool):
@@ -44,20 +79,20 @@ class AtOnce(_Pool):
             The items whose work had not ended after `timeout_ms`.
 
         Raises:
-            Exception: the first one that `work` raised, once all the others have ended.
+            BaseException: the first one that `work` raised, once all the others have ended.
         """
-        futures = {
-            self._executor.submit(contextvars.copy_context().run, work, item): item
-            for item in items
-        }
-        done, late = wait(futures, timeout=max(0, timeout_ms) / 1000)
-        waiting = [futures[future] for future in late if not future.cancel()]
-        unstarted = [futures[future] for future in late if future.cancelled()]
-        if late:
+        batch = _Batch(work, items)
+        futures = [
+            self._executor.submit(contextvars.copy_context().run, batch.run)
+            for _ in range(min(self._threads, len(items)))
+        ]
+        _, running = wait(futures, timeout=max(0, timeout_ms) / 1000)
+        late = batch.close()
+        if running:
             self._replace()
-        for future in done:
-            future.result()
-        return waiting + unstarted
+        for error in batch.errors:
+            raise error
+        return late
 
 
 class AtMost(_Pool):

@@ -5,11 +5,17 @@ Event names are dotted (`mail.sent`). No line holds a full address, a subject or
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+# Made once: `json.dumps` makes an encoder for every line that it writes with options.
+_encode = json.JSONEncoder(ensure_ascii=False, default=repr).encode
 
 
 def configure(level: str) -> None:
@@ -24,11 +30,15 @@ def configure(level: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
+            structlog.processors.JSONRenderer(serializer=_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS.get(level, logging.INFO)),
         cache_logger_on_first_use=True,
     )
+
+
+def _json(line: Mapping[str, Any], **_options: Any) -> str:
+    return _encode(line)
 
 
 def bind(**fields: str) -> None:

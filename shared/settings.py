@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from shared.errors import SettingsError
+from shared.hooks.secrets import read_secrets
 
 DIRECTMAIL_REGIONS = frozenset(
     {"cn-hangzhou", "ap-southeast-1", "ap-southeast-2", "us-east-1", "eu-central-1"}
 )
+KEY_CHARACTERS_MIN = 32
 # More than any of the numbers needs, and less than `int` refuses to read.
 DIGITS_MAX = 9
 # The settings that are numbers, and the least each takes.
@@ -21,8 +24,11 @@ _NUMBERS = {
     "calls_per_second": 0,
     "daily_recipients": 0,
     "quota_zone_hours": 0,
+    "sink_patience_seconds": 0,
 }
+UNMATCHED = ("drop", "forward")
 _ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_ACCOUNT_HOST = re.compile(r"https?://([0-9]{5,32})\.mns\.")
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,14 @@ class Settings:
         allowed_recipients: likewise; `*` allows all. Outside production, empty allows nobody.
         redirect_to: where every mail goes instead, or empty.
         delivery_events_queue: the queue of DirectMail's events.
+        delivery_retries_queue: the queue of events that a sink has not taken yet; empty: the one
+            of DirectMail's events.
+        delivery_events_dead_queue: the queue of events that nobody could handle.
+        routes: which events go where: a document of docs/schema/routes.json, as JSON or as the
+            path of a file in the code's package. Empty: all of them to the topic of mail events.
+        unmatched: what becomes of events that belong to no mail of Postbus's: `drop` (they are
+            counted) or `forward`.
+        sink_patience_seconds: for how long an event is tried on a sink that does not take it.
         calls_per_second: the account's rate, kept across all instances; 0 keeps none.
         daily_recipients: the account's daily quota, likewise; 0 keeps none.
         quota_zone_hours: where the quota's day begins, in hours east of UTC.
@@ -55,6 +69,19 @@ class Settings:
             and the stay of a dead letter (7 days), and below its tables' own limit (120 days).
         unknown_grace_seconds: how long evidence of an unknown mail is waited for.
         threads: how many mails of a batch are sent at once.
+        public_url: how others reach the function `webhooks`, e.g. `https://mail.example.com`;
+            EventBridge signs it, and unsubscribe links begin with it. Empty: neither is on.
+        push_token: the token that EventBridge's HTTP target sends along. EventBridge signs for
+            every customer alike, so without the token no push of it is taken.
+        push_account: the account whose topics may push; by default the one in `smq_endpoint`.
+        push_cert_hosts: further `host:port` that certificates of pushes may come from, separated
+            by commas: for the local twins, never in the cloud.
+        hook_secrets: who may hand mails in at `/hooks/<source>`, and with which secrets: e.g.
+            `crm=whsec_… whsec_…, shop=whsec_…`. Several are valid at a time, for rotation.
+        suppression_key: the secret that hashes of suppressed addresses and unsubscribe links are
+            made with; at least 32 characters. Another one knows none of the old hashes and links.
+            Only the environment `local` has one by itself.
+        store_addresses: whether suppressions also keep the address in clear; `true` or `false`.
         log_level: `debug`, `info`, `warning` or `error`.
     """
 
@@ -74,13 +101,32 @@ class Settings:
     allowed_recipients: tuple[str, ...] = ()
     redirect_to: str = ""
     delivery_events_queue: str = ""
+    delivery_retries_queue: str = ""
+    delivery_events_dead_queue: str = ""
+    routes: str = ""
+    unmatched: Literal["drop", "forward"] = "drop"
+    sink_patience_seconds: int = 86_400
     calls_per_second: int = 100
     daily_recipients: int = 0
     quota_zone_hours: int = 8
-    published_states: tuple[str, ...] = ("refused", "expired", "failed", "held", "unknown")
+    published_states: tuple[str, ...] = (
+        "refused",
+        "expired",
+        "suppressed",
+        "failed",
+        "held",
+        "unknown",
+    )
     record_days: int = 45
     unknown_grace_seconds: int = 900
     threads: int = 8
+    public_url: str = ""
+    push_token: str = field(default="", repr=False)
+    push_account: str = ""
+    push_cert_hosts: tuple[str, ...] = ()
+    hook_secrets: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
+    suppression_key: str = field(default="", repr=False)
+    store_addresses: bool = True
     log_level: str = "info"
 
 
@@ -104,12 +150,27 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             + ", ".join(sorted(DIRECTMAIL_REGIONS))
         )
     values: dict[str, object] = {name: text for name, text in given.items() if text}
-    for name in ("allowed_senders", "allowed_recipients", "published_states"):
+    for name in ("allowed_senders", "allowed_recipients", "published_states", "push_cert_hosts"):
         if given[name]:
             values[name] = tuple(part.strip() for part in given[name].split(",") if part.strip())
     for name, least in _NUMBERS.items():
         if given[name]:
             values[name] = _number(name, given[name], least)
+    if given["unmatched"] and given["unmatched"] not in UNMATCHED:
+        raise SettingsError(
+            f"POSTBUS_UNMATCHED is `drop` or `forward`; it is {given['unmatched']!r}"
+        )
+    if given["store_addresses"]:
+        values["store_addresses"] = _flag("store_addresses", given["store_addresses"])
+    if given["suppression_key"] and len(given["suppression_key"]) < KEY_CHARACTERS_MIN:
+        raise SettingsError(
+            f"POSTBUS_SUPPRESSION_KEY has at least {KEY_CHARACTERS_MIN} characters, which nobody "
+            "can guess"
+        )
+    values["public_url"] = _public_url(given["public_url"])
+    values["hook_secrets"] = read_secrets(given["hook_secrets"])
+    own = _ACCOUNT_HOST.match(given["smq_endpoint"])
+    values["push_account"] = given["push_account"] or (own[1] if own else "")
     return Settings(**values)  # type: ignore[arg-type]  # each by its name, checked above
 
 
@@ -119,3 +180,19 @@ def _number(name: str, text: str, least: int) -> int:
             f"POSTBUS_{name.upper()} is a whole number from {least}; it is {text!r}"
         )
     return int(text)
+
+
+def _flag(name: str, text: str) -> bool:
+    if text not in ("true", "false"):
+        raise SettingsError(f"POSTBUS_{name.upper()} is `true` or `false`; it is {text!r}")
+    return text == "true"
+
+
+def _public_url(text: str) -> str:
+    url = text.rstrip("/")
+    if url and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?", url):
+        raise SettingsError(
+            "POSTBUS_PUBLIC_URL is where `webhooks` is reached, such as https://mail.example.com, "
+            f"without parameters; it is {text!r}"
+        )
+    return url

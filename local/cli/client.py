@@ -30,6 +30,10 @@ class Client:
         self.url = url.rstrip("/")
         self._http = httpx.Client(base_url=self.url, timeout=PATIENCE_SECONDS, trust_env=False)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
     def get(self, path: str, **params: Any) -> Any:
         """Read one of the console's documents."""
         answer = self._http.get(path, params=params)
@@ -48,6 +52,20 @@ class Client:
         answer.raise_for_status()
         return answer.json()
 
+    def post(self, path: str, document: Any) -> Any:
+        """Ask the console to do something.
+
+        Raises:
+            CommandError: it will not; for something that is not there the answer is no.
+        """
+        answer = self._http.post(path, json=document)
+        if answer.status_code == httpx.codes.BAD_REQUEST:
+            raise CommandError(answer.json()["error"], USAGE)
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise CommandError(answer.json()["error"])
+        answer.raise_for_status()
+        return answer.json()
+
     def delete(self, path: str) -> None:
         """Empty one of the console's documents."""
         self._http.delete(path).raise_for_status()
@@ -57,6 +75,10 @@ class Client:
         return self._http.post(
             "/v1/mails", content=body, headers={"Content-Type": "application/json", **headers}
         )
+
+    def api(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Any request to the HTTP API, with httpx's options."""
+        return self._http.request(method, path, **options)
 
     def invoke(self, function: str, event: bytes) -> httpx.Response:
         """Call a function with these event bytes, as InvokeFunction does."""

@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from local.cli import faults, operate, show
+from local.cli import deploy as cloud_deploy
+from local.cli import doctor as cloud_doctor
+from local.cli import faults, fire, operate, replay, show, suppressions
 from local.cli.client import Client
 from local.cli.exits import FAILED, USAGE, CommandError
 from shared.errors import QueueUnavailable
@@ -33,7 +35,14 @@ dead = typer.Typer(no_args_is_help=True, help="Look at rejected, parked and dead
 app.add_typer(dead, name="dead")
 app.add_typer(faults.app, name="faults")
 app.add_typer(operate.unknown, name="unknown")
+app.add_typer(suppressions.app, name="suppressions")
+app.command()(suppressions.forget)
+app.command()(cloud_deploy.deploy)
+app.command()(cloud_deploy.destroy)
+app.command()(cloud_doctor.doctor)
+app.command()(fire.fire)
 app.command()(operate.redrive)
+app.command()(replay.replay)
 app.command()(operate.resolve)
 
 Url = Annotated[str, typer.Option("--url", envvar="POSTBUS_URL", help="Where Postbus runs.")]
@@ -111,7 +120,12 @@ def send(
     url: Url = URL,
     as_json: Json = False,
 ) -> None:
-    """Send mail requests: through the queue, or over HTTP."""
+    """Send mail requests: through the queue, or over HTTP.
+
+    On this machine the part of a recipient's address before the `@` chooses the mail's fate:
+    `bounce@`, `softbounce@`, `spam@`, `complaint@`, `unsubscribe@`, `resubscribe@`, `open@`,
+    `click@` (a `+label` may follow); every other mail is delivered.
+    """
     client = Client(url)
     refused = 0
     queue = "" if http else client.name_of("queues", "mails")

@@ -20,8 +20,9 @@ from local.account import OWNER
 from local.cli import show
 from local.cli.client import Client
 from local.cli.exits import USAGE, CommandError
+from local.cli.redrive_events import redrive_events
+from shared.sending.claims import KEEP
 from shared.sending.identity import mail_id_of
-from shared.sending.mailer import KEEP
 from shared.sending.redrive import DeadLetter, read_dead_letter
 from shared.stores.ledger import MailRecord
 from shared.stores.sqlite.ledger import SqliteLedger
@@ -122,6 +123,18 @@ def redrive(
             "without a key: the ledger would not know them again.",
         ),
     ] = False,
+    events: Annotated[
+        bool,
+        typer.Option(
+            "--events",
+            help="Instead of mails: events that a topic or queue did not take for too long, or "
+            "that nobody could handle.",
+        ),
+    ] = False,
+    sink: Annotated[
+        str | None,
+        typer.Option(help="With --events: only those for this sink, e.g. topic:shop-events."),
+    ] = None,
     url: Url = URL,
     as_json: Json = False,
 ) -> None:
@@ -129,6 +142,9 @@ def redrive(
 
     A letter whose mail turns out to be sent is dropped by its claim.
     """
+    if events:
+        redrive_events(url, sink=sink, dry_run=dry_run, as_json=as_json)
+        return
     counts: Counter[str] = Counter()
     with closing(DeadQueue(url)) as queue, Progress(console=show.err, transient=True) as bar:
         task = bar.add_task("redrive", total=queue.waiting)

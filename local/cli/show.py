@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -27,14 +28,20 @@ def line(*parts: str | tuple[str, str]) -> None:
     out.print(Text.assemble(*parts))
 
 
-def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """A table for a person."""
+def table(
+    title: str,
+    columns: list[str],
+    rows: list[list[str]],
+    styles: Mapping[str, str] | None = None,
+    console: Console = out,
+) -> None:
+    """A table for a person; `styles` says how rows look that begin with a word."""
     shown = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in columns:
         shown.add_column(column, overflow="fold")
     for row in rows:
-        shown.add_row(*(Text(cell) for cell in row))
-    out.print(shown)
+        shown.add_row(*(Text(cell) for cell in row), style=(styles or {}).get(row[0]))
+    console.print(shown)
 
 
 def event_line(event: dict[str, Any]) -> None:

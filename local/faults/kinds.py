@@ -15,13 +15,15 @@ ANY = "*"
 # What a rule may name as its action. Another word would never hit, so it is refused.
 _SENDS = ("SendMessage", "PublishMessage")
 _DELIVERIES = ("dm:Deliver:Succeed", "dm:Deliver:Fail")
+_FEEDBACK = ("dm:Feedback:FblReport", "dm:Feedback:Subscribe", "dm:Feedback:UnSubscribe")
+_OTHERS = ("dm:Trace:Click", "dm:Trace:Open", "dm:Validator:GrayListResult")
 ACTIONS: Mapping[str, tuple[str, ...]] = {
     "directmail": ("AuthorizeFileUpload", "SingleSendMail"),
-    "events": (*_DELIVERIES, "dm:Feedback:FblReport", "dm:Feedback:UnSubscribe"),
+    "events": (*_DELIVERIES, *_FEEDBACK, *_OTHERS),
     "smq": (*_SENDS, "ChangeMessageVisibility", "DeleteMessage", "Manage", "ReceiveMessage"),
     "tablestore": (
-        *("CreateTable", "DeleteRow", "DeleteTable", "DescribeTable", "GetRange", "GetRow"),
-        *("ListTable", "PutRow", "UpdateRow"),
+        *("BatchGetRow", "CreateTable", "DeleteRow", "DeleteTable", "DescribeTable"),
+        *("GetRange", "GetRow", "ListTable", "PutRow", "UpdateRow"),
     ),
 }
 
@@ -87,6 +89,9 @@ KINDS: Mapping[str, Mapping[str, Kind]] = {
         "publish-fails": Kind("500 InternalError, not accepted", actions=_SENDS),
         "publish-lost-answer": Kind(
             "the message is accepted, then the connection is reset", actions=_SENDS
+        ),
+        "publish-hangs": Kind(
+            "no answer for so many seconds, not accepted", _seconds(60), actions=_SENDS
         ),
         "duplicate": Kind("the message is put twice", actions=_SENDS),
         "redeliver": Kind(

@@ -24,7 +24,9 @@ from local.twins.smq.wire import document
 
 # How often somebody who waits while SMQ is down looks whether it is up again.
 _LOOK_SECONDS = 0.05
-_AT_THE_DOOR = frozenset({"down", "duplicate", "publish-fails", "publish-lost-answer"})
+_AT_THE_DOOR = frozenset(
+    {"down", "duplicate", "publish-fails", "publish-hangs", "publish-lost-answer"}
+)
 _BODY = re.compile(rb"<MessageBody>([^<]*)</MessageBody>")
 _ACTIONS = {
     ("POST", "queues"): "SendMessage",
@@ -62,6 +64,8 @@ class SmqEdge:
             await exchange.reset()
         elif fault.kind == "publish-fails":
             await exchange.answer(_internal_error())
+        elif fault.kind == "publish-hangs":
+            await exchange.silence(fault.seconds)
         elif fault.kind == "publish-lost-answer":
             await exchange.hold(self._app)
             await exchange.reset()

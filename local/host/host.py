@@ -1,7 +1,7 @@
 """The function host: runs the functions of a template as Function Compute does.
 
     queue -> stream --------------+
-    timer, event bus -------------+-> Host.call -> a pool of instances -> worker process -> handler
+    timer, topic, event bus ------+-> Host.call -> a pool of instances -> worker process -> handler
     HTTP trigger, InvokeFunction -+
 
 What comes in over HTTP is in `app.py`.
@@ -13,6 +13,7 @@ import asyncio
 import platform
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from local.host.model import (
     QueueTrigger,
     Template,
     TimerTrigger,
+    TopicTrigger,
 )
 from local.host.tasks import together
 from local.host.triggers.envelopes import Origin
@@ -37,6 +39,7 @@ from local.host.triggers.repeater import Repeater
 from local.host.triggers.retries import push_pauses
 from local.host.triggers.streams import Stream, StreamOptions
 from local.host.triggers.timers import run_timer
+from local.host.triggers.topics import subscriber
 from local.twins.smq.broker import Broker
 
 
@@ -102,7 +105,8 @@ class Host:
             )
             for spec in template.functions
         }
-        origin = Origin(account.id, account.region)
+        self._broker = broker
+        self._origin = origin = Origin(account.id, account.region)
         options = StreamOptions(origin, instances, time_scale, lease_seconds)
         self.streams = [
             Stream(
@@ -175,8 +179,8 @@ class Host:
         call = Call(event, trigger="queue", messages=messages, wait_seconds=None)
         return await self.call(function, call)
 
-    def _fire(self, function: str, event: bytes) -> None:
-        self.call_later(function, Call(event, trigger="timer"))
+    def _fire(self, function: str, event: bytes, trigger: str = "timer") -> None:
+        self.call_later(function, Call(event, trigger=trigger))
 
     async def warm(self) -> None:
         """Have one instance of each function started and initialised.
@@ -189,7 +193,15 @@ class Host:
             raise HostError("\n".join(text for text in problems if text))
 
     async def run(self) -> None:
-        """Run the triggers (queue streams and timers) until cancelled."""
+        """Run the triggers (queue streams, topics and timers) until cancelled."""
+        with ExitStack() as subscribed:
+            for topic in [t for t in self.template.triggers if isinstance(t, TopicTrigger)]:
+                fire = partial(self._fire, topic.function, trigger="topic")
+                take = subscriber(topic, self._origin, fire)
+                subscribed.enter_context(self._broker.watched(topic.topic, take))
+            await self._run()
+
+    async def _run(self) -> None:
         timers = [t for t in self.template.triggers if isinstance(t, TimerTrigger) and t.enabled]
         await together(
             [

@@ -121,7 +121,27 @@ class EventBridgeTrigger:
     enabled: bool = True
 
 
-Trigger = QueueTrigger | HttpTrigger | TimerTrigger | EventBridgeTrigger
+@dataclass(frozen=True)
+class TopicTrigger:
+    """A trigger on a topic (`triggerType: mns_topic`): one message, one invocation.
+
+    Attributes:
+        name: the trigger's name, and that of its subscription.
+        function: the function's name in the cloud.
+        topic: the topic's name.
+        content_format: `STREAM`, the message's body (with its attributes, if it has any), or
+            `JSON`, a notification around it.
+        filter_tag: only messages with this tag; None takes all.
+    """
+
+    name: str
+    function: str
+    topic: str
+    content_format: Literal["STREAM", "JSON"] = "STREAM"
+    filter_tag: str | None = None
+
+
+Trigger = QueueTrigger | HttpTrigger | TimerTrigger | EventBridgeTrigger | TopicTrigger
 
 
 @dataclass(frozen=True)
@@ -134,13 +154,15 @@ class QueueSpec:
 
 @dataclass(frozen=True)
 class SubscriptionSpec:
-    """One subscription of a topic that ends in a queue."""
+    """One subscription of a topic that ends in a queue, or at a URL (`endpoint`, no queue)."""
 
     topic: str
     name: str
     queue: str
     content_format: str = "XML"
     filter_tag: str | None = None
+    endpoint: str | None = None
+    retry: RetryStrategy = "BACKOFF_RETRY"
 
 
 @dataclass(frozen=True)
@@ -152,7 +174,7 @@ class Template:
         queues: dead-letter queues before those that need them.
         triggers: of every type, disabled ones included.
         topics: names.
-        subscriptions: those whose endpoint is a queue.
+        subscriptions: those whose endpoint is a queue or a URL.
         rules: of the event bus, those that `Default` triggers imply included.
         unsimulated: one sentence for each thing the template says and this machine does not do.
     """

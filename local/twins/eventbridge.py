@@ -37,18 +37,41 @@ class EventTooLargeError(ValueError):
 
 
 @dataclass(frozen=True)
+class PushStyle:
+    """How a push to an HTTP(S) target is signed and what it looks like.
+
+    The service chooses for itself, and its documents and its own code differ; so all of it is here.
+
+    Attributes:
+        version: 1 is HMAC-SHA1 with a wrapped secret, 2 is SHA256withRSA.
+        newline: whether the signed text ends in a line break.
+        array: whether the event is pushed as an array of one.
+        seconds: whether the time is in seconds and not in ms.
+    """
+
+    version: Literal[1, 2] = 2
+    newline: bool = False
+    array: bool = False
+    seconds: bool = False
+
+
+@dataclass(frozen=True)
 class Target:
     """Where a rule sends its events.
 
     Attributes:
         type: what it is, as a rule of the cloud names it.
-        name: the queue or function.
+        name: the queue, function or URL.
         base64: whether the text is sent in base64 (`IsBase64Encode` of the queue target).
+        token: what a push to a URL carries along, for its receiver to know it by.
+        style: of pushes to a URL.
     """
 
-    type: Literal["acs.mns.queue", "acs.fc.function"]
+    type: Literal["acs.mns.queue", "acs.fc.function", "http", "https"]
     name: str
     base64: bool = False
+    token: str = ""
+    style: PushStyle = PushStyle()
 
 
 @dataclass(frozen=True)

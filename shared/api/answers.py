@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from shared.api.problems import problem
-from shared.schema.problems import InvalidMail
-from shared.sending.consumer import other_payload, refusal_of
+from shared.schema.problems import InvalidMail, Problem
 from shared.sending.letters import Letter
+from shared.sending.reports import other_payload, refusal_of
 from shared.sending.results import Result
 from shared.stores.ledger import MailRecord
 from shared.times import rfc3339
@@ -16,6 +16,8 @@ from shared.triggers.http import Response
 # Where a caller is told to come back and nothing says when. In ms.
 SOON = 2_000
 
+# Problems that the same request would meet again.
+_ENDS = frozenset({"refused", "other-payload", "misconfigured", "expired", "suppressed"})
 # result -> (type of the problem, what to do)
 _PROBLEMS: dict[str, tuple[str, str]] = {
     "refused": (
@@ -31,6 +33,10 @@ _PROBLEMS: dict[str, tuple[str, str]] = {
         "the mail was not sent; an operator has to mend sender, permissions or clock",
     ),
     "expired": ("expired", "it was not sent and will not be"),
+    "suppressed": (
+        "suppressed",
+        "every recipient in `to` is suppressed: it was not sent and will not be",
+    ),
     "in-progress": ("in-progress", "come back for its result"),
     "no-time": ("ledger-unavailable", "no attempt was made: too little time was left"),
     "ledger-down": ("ledger-unavailable", "no attempt was made"),
@@ -100,23 +106,31 @@ def describe_result(result: Result, letter: Letter) -> dict[str, Any]:
         if record is not None and result.kind not in ("sent", "unknown")
         else result.kind
     )
-    return {
+    told: dict[str, Any] = {
         "mail_id": result.mail_id,
         "key": letter.key,
         "state": state,
         "env_id": record.envelope_id if record else None,
         "request_id": record.request_id if record else None,
     }
+    if result.taken_out:
+        told["suppressed"] = [
+            {"recipient": out.recipient, "reason": out.reason or None} for out in result.taken_out
+        ]
+    return told
 
 
 def _problem(kind: str, result: Result, letter: Letter, wait: int) -> Response:
     name, detail = _PROBLEMS[kind]
     record = result.record
-    problems = {
-        "refused": lambda: (refusal_of(result),),
-        "other-payload": lambda: (other_payload(letter.key),),
-    }.get(kind, lambda: ())()
-    comes_back = kind not in ("refused", "other-payload", "misconfigured", "expired")
+    problems: tuple[Problem, ...] = ()
+    if kind == "refused":
+        problems = (refusal_of(result),)
+    elif kind == "other-payload":
+        problems = (other_payload(letter.key),)
+    elif kind == "suppressed":
+        problems = _taken_out(result, letter)
+    comes_back = kind not in _ENDS
     return problem(
         name,
         detail,
@@ -124,6 +138,17 @@ def _problem(kind: str, result: Result, letter: Letter, wait: int) -> Response:
         retry_after_ms=(wait or SOON) if comes_back else None,
         code=result.code or (record.reason if record else None) or None,
         mail_id=result.mail_id,
+    )
+
+
+def _taken_out(result: Result, letter: Letter) -> tuple[Problem, ...]:
+    """Each recipient whom the mail did not go to, as a problem of the mail."""
+    reasons = {out.recipient: out.reason for out in result.taken_out}
+    return tuple(
+        Problem(f"/{field}/{index}", "suppressed", "is suppressed", given=reasons[address] or None)
+        for field, addresses in (("to", letter.mail.to), ("bcc", letter.mail.bcc))
+        for index, address in enumerate(addresses)
+        if address in reasons
     )
 
 

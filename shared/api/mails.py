@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -11,18 +11,22 @@ import structlog
 
 from shared.api.answers import SOON, answer_of, describe, invalid_mail
 from shared.api.problems import problem
+from shared.delivery.states import MARKS, state_of
 from shared.errors import LedgerUnavailable, QueueUnavailable
 from shared.schema.problems import InvalidMail
+from shared.schema.tracing import read_trace
 from shared.sending.announce import Announcer
 from shared.sending.backoff import delay_after
 from shared.sending.compose import check
-from shared.sending.consumer import RACES_MAX, log_result, other_payload
+from shared.sending.consumer import RACES_MAX
+from shared.sending.custody import COMES_BACK
 from shared.sending.identity import payload_hash
 from shared.sending.letters import Letter, Note, Settlement, check_size, fan_out, first_letter
 from shared.sending.mailer import Mailer
 from shared.sending.protocol import FINAL
+from shared.sending.reports import log_result, other_payload
 from shared.sending.results import Result
-from shared.stores.ledger import Ledger, MailRecord
+from shared.stores.ledger import DeliveryRecord, Ledger, MailRecord
 from shared.times import rfc3339
 from shared.triggers.context import Invocation
 from shared.triggers.http import Request, Response
@@ -76,6 +80,7 @@ class Mails:
         try:
             letter = first_letter(request.body, key=self.new_key(), now=call.now())
             letter = _with_header_key(letter, request.headers.get(KEY_HEADER))
+            letter = _with_trace(letter, request.headers)
             check(letter.mail, self.mailer.policy)
             if letter.mail.separate and len(letter.mail.to) > 1:
                 return self._accept_parts(letter, call)
@@ -104,11 +109,7 @@ class Mails:
             deliveries = self.ledger.deliveries(mail_id)
         except LedgerUnavailable as error:
             return problem("ledger-unavailable", str(error), retry_after_ms=SOON)
-        recipients = [
-            {"recipient": d.recipient, "state": d.state, "attempt": d.attempt, "at": rfc3339(d.at)}
-            for d in deliveries
-        ]
-        return Response(200, {**describe(record), "recipients": recipients})
+        return Response(200, {**describe(record), "recipients": _recipients(deliveries)})
 
     def find(self, query: Mapping[str, str]) -> Response:
         """`GET /v1/mails?key=`."""
@@ -157,14 +158,14 @@ class Mails:
             self._announce(result, "held", now)
             self._release(result, "held", now)
             result, state = replace(result, kind="held"), "held"
-        elif kind in ("refused", "expired"):
+        elif kind in ("refused", "expired", "suppressed"):
             self._announce(result, kind, now)
             if kind == "refused":
                 self._release(result, kind, now)
         elif kind in ("throttled", "quota", "unavailable", "misconfigured"):
             # It was not sent and stays with the caller, whose repeat claims it again.
             if kind in ("misconfigured", "quota"):
-                self.mailer.alarm(kind, result, now)
+                self.mailer.notes.alarm(kind, result, now)
             self._release(result, "waiting", now)
             wait = delay_after(
                 kind,
@@ -176,6 +177,7 @@ class Mails:
             )
         elif kind in ("unknown", "unknown-early", "unknown-late"):
             state = self._hand_over(result, letter, now)
+        self._announce_taken_out(result, now)
         return answer_of(result, letter, wait=wait, state=state)
 
     def _hand_over(self, result: Result, letter: Letter, now: int) -> str:
@@ -197,7 +199,7 @@ class Mails:
             return "unknown"
         if record.state in ("sending", "unknown") or record.carrier == "caller":
             self._announce(result, state, now)
-            self.mailer.release(
+            self.mailer.settling.release(
                 record,
                 state,
                 custody=carrier.custody,
@@ -232,12 +234,23 @@ class Mails:
         except QueueUnavailable as error:
             log.warning("event.unpublished", mail_id=result.mail_id, state=state, error=str(error))
 
+    def _announce_taken_out(self, result: Result, now: int) -> None:
+        """Publish whom the mail does not go to; the caller is told that, too."""
+        if result.record is None or result.kind in COMES_BACK:
+            return
+        try:
+            for out in result.taken_out:
+                self.announcer.announce_taken_out(result.record, out, now)
+        except QueueUnavailable as error:
+            log.warning("event.unpublished", mail_id=result.mail_id, state="suppressed",
+                        error=str(error))  # fmt: skip
+
     def _accept_parts(self, letter: Letter, call: Invocation) -> Response:
         """Put the parts of a `separate` mail on the queue, under the key that stands for them."""
         parts = fan_out(letter)
         for part in parts:
             check_size(part)
-        if not self.mailer.register(letter, call.now()):
+        if not self.mailer.notes.register(letter, call.now()):
             raise InvalidMail((other_payload(letter.key),))
         return self._accept(parts, call)
 
@@ -267,6 +280,7 @@ class Mails:
                 state="accepted",
                 payload=payload_hash(letter.given),
                 notify=letter.mail.notify,
+                **letter.trace,
                 tag=letter.mail.tag,
                 created_at=now,
                 updated_at=now,
@@ -279,7 +293,29 @@ class Mails:
 
     def _release(self, result: Result, state: str, now: int) -> None:
         if result.record is not None:
-            self.mailer.release(result.record, state, custody=0, reason=result.code, now=now)
+            self.mailer.settling.release(
+                result.record, state, custody=0, reason=result.code, now=now
+            )
+
+
+def _recipients(deliveries: Sequence[DeliveryRecord]) -> list[dict[str, Any]]:
+    """What became of each recipient of each attempt, and what they did with the mail."""
+    known: dict[tuple[str, int], list[DeliveryRecord]] = {}
+    for each in deliveries:
+        known.setdefault((each.recipient, each.attempt), []).append(each)
+    found = []
+    for (recipient, attempt), records in known.items():
+        words = {record.state for record in records}
+        found.append(
+            {
+                "recipient": recipient,
+                "state": state_of(words),
+                "marks": [mark for mark in MARKS if mark in words],
+                "attempt": attempt,
+                "at": rfc3339(max(record.at for record in records)),
+            }
+        )
+    return found
 
 
 class _KeysDiffer(Exception):  # it is read as what happened
@@ -296,6 +332,14 @@ def _with_header_key(letter: Letter, header: str | None) -> Letter:
     if letter.mail.key is not None and letter.mail.key != key:
         raise _KeysDiffer
     return first_letter({**letter.given, "key": key}, key=key, now=letter.first_seen)
+
+
+def _with_trace(letter: Letter, headers: Mapping[str, str]) -> Letter:
+    """The letter with the trace of the request's headers, unless it has one of its own."""
+    trace = read_trace(headers.get("traceparent"), headers.get("tracestate"))
+    if trace is None or letter.mail.trace is not None:
+        return letter
+    return first_letter({**letter.given, "trace": trace}, key=letter.key, now=letter.first_seen)
 
 
 def _wants_later(request: Request) -> bool:

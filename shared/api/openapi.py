@@ -6,7 +6,8 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from shared.api.problems import KINDS
+from shared.api.openapi_suppressions import SUPPRESSION, suppression_paths, suppression_request
+from shared.api.problems import KINDS, WEBHOOK_KINDS
 from shared.schema.export import json_schemas
 
 _JSON = "application/json"
@@ -27,6 +28,7 @@ def openapi() -> dict[str, Any]:
         "paths": {
             "/v1/mails": {"post": _post(), "get": _find()},
             "/v1/mails/{id}": {"get": _get()},
+            **suppression_paths(_problems),
             "/healthz": {"get": {"summary": "Is it up?", "responses": {"200": _body("Yes.", {})}}},
         },
         "components": {
@@ -34,6 +36,8 @@ def openapi() -> dict[str, Any]:
                 "MailRequest": _inline(schemas["mail-request"]),
                 "Mail": _MAIL,
                 "SeparateMails": _SEPARATE_MAILS,
+                "Suppression": SUPPRESSION,
+                "SuppressionRequest": suppression_request(),
                 "Problem": _PROBLEM_DOCUMENT,
             }
         },
@@ -102,7 +106,9 @@ def _problems(*statuses: int) -> dict[str, Any]:
     return {
         str(status): _body(
             "; ".join(
-                f"`{kind}`: {title}" for kind, (own, title) in KINDS.items() if own == status
+                f"`{kind}`: {title}"
+                for kind, (own, title) in KINDS.items()
+                if own == status and kind not in WEBHOOK_KINDS
             ),
             _reference("Problem"),
             _PROBLEM,
@@ -135,6 +141,14 @@ _MAIL: dict[str, Any] = {
         "created_at": {"type": "string", "format": "date-time"},
         "updated_at": {"type": "string", "format": "date-time"},
         "recipients": {"type": "array", "items": {"type": "object"}},
+        "suppressed": {
+            "type": "array",
+            "description": "Whom the mail does not go to; absent when it goes to all.",
+            "items": {
+                "type": "object",
+                "properties": {"recipient": {"type": "string"}, "reason": _TEXT},
+            },
+        },
     },
 }
 _SEPARATE_MAILS: dict[str, Any] = {

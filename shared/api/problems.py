@@ -14,6 +14,7 @@ TYPE_PREFIX = "urn:postbus:problem:"
 KINDS: dict[str, tuple[int, str]] = {
     "bad-request": (400, "The request cannot be read"),
     "key-given-twice": (400, "Idempotency-Key and the mail's key differ"),
+    "not-signed": (401, "The request's signature does not hold"),
     "not-found": (404, "There is no such thing"),
     "method-not-allowed": (405, "This address does not take that method"),
     "in-progress": (409, "This mail is being sent right now"),
@@ -22,6 +23,8 @@ KINDS: dict[str, tuple[int, str]] = {
     "invalid-mail": (422, "The mail breaks the contract"),
     "other-payload": (422, "This key was used for another mail"),
     "expired": (422, "The mail's own time was over before it was sent"),
+    "suppressed": (422, "Nobody is left whom the mail may be sent to"),
+    "invalid-suppression": (422, "The suppression breaks the contract"),
     "refused-by-provider": (422, "DirectMail refused the mail"),
     "throttled": (429, "DirectMail takes no more mails for the moment"),
     "quota": (429, "DirectMail's quota is used up for today"),
@@ -29,7 +32,11 @@ KINDS: dict[str, tuple[int, str]] = {
     "unavailable": (503, "DirectMail cannot be reached; the mail was not sent"),
     "ledger-unavailable": (503, "The ledger cannot be reached; the mail was not sent"),
     "queue-unavailable": (503, "The queue cannot be reached"),
+    "certificate-unavailable": (503, "The sender's certificate cannot be had just now"),
 }
+
+# Those that the function `webhooks` alone answers.
+WEBHOOK_KINDS = frozenset({"not-signed", "certificate-unavailable"})
 
 
 def problem(

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from shared.api.mails import Mails
 from shared.api.openapi import openapi
 from shared.api.problems import problem
+from shared.api.recipients import RecipientApi
+from shared.api.suppressions import SuppressionApi
 from shared.triggers.context import Invocation
 from shared.triggers.http import Request, Response
 
-MAILS = "/v1/mails"
+MAILS, SUPPRESSIONS, RECIPIENTS = "/v1/mails", "/v1/suppressions", "/v1/recipients"
 
 
 @dataclass(frozen=True)
@@ -20,10 +22,14 @@ class Api:
 
     Args:
         mails: the `/v1/mails` resource.
+        suppressions: the `/v1/suppressions` resource.
+        recipients: the `/v1/recipients` resource.
         environment: named by `/healthz`.
     """
 
     mails: Mails
+    suppressions: SuppressionApi
+    recipients: RecipientApi
     environment: str
 
     def answer(self, request: Request, call: Invocation) -> Response:
@@ -50,6 +56,18 @@ class Api:
             }
         if path.startswith(f"{MAILS}/") and path.count("/") == MAILS.count("/") + 1:
             return {"GET": lambda: self.mails.get(path.rpartition("/")[2])}
+        if path == SUPPRESSIONS:
+            return {"GET": lambda: self.suppressions.page(request.query, call)}
+        if path.startswith(f"{SUPPRESSIONS}/") and path.count("/") == SUPPRESSIONS.count("/") + 2:
+            scope, address = path.split("/")[-2:]
+            return {
+                "GET": lambda: self.suppressions.get(scope, address, call),
+                "PUT": lambda: self.suppressions.put(scope, address, request, call),
+                "DELETE": lambda: self.suppressions.delete(scope, address, request.query, call),
+            }
+        if path.startswith(f"{RECIPIENTS}/") and path.count("/") == RECIPIENTS.count("/") + 1:
+            address = path.rpartition("/")[2]
+            return {"DELETE": lambda: self.recipients.delete(address, request.query, call)}
         if path == "/healthz":
             return {"GET": lambda: Response(200, {"ok": True, "environment": self.environment})}
         if path == "/openapi.json":

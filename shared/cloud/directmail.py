@@ -15,31 +15,47 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import requests.exceptions
 import urllib3.exceptions
-from alibabacloud_dm20151123 import models
-from alibabacloud_dm20151123.client import Client
-from alibabacloud_tea_openapi.utils_models import Config
-from darabonba.core import DaraCore
-from darabonba.runtime import RuntimeOptions
-from Tea.exceptions import TeaException
 
 from shared.cloud.attachment_stream import AttachmentStream
+from shared.cloud.directmail_adapter import share_context
+from shared.cloud.directmail_sdk import (
+    CONNECTIONS,
+    Client,
+    Config,
+    DaraCore,
+    OpenApiRequest,
+    Params,
+    RuntimeOptions,
+    TeaException,
+    models,
+    requests,
+)
 from shared.cloud.form import form_of
 from shared.cloud.idle import IdleGuard
+from shared.cloud.tls import connect_ahead
 from shared.sending.answers import Accepted, Answer, Broken, BrokenKind, Rejected
 from shared.sending.compose import OutgoingMail
 from shared.triggers.context import Credentials, Invocation
 
 CONNECT_MS = 3_000
 READ_MS = 10_000
-# More than the threads of any instance, so that no connection is thrown away after its use.
-CONNECTIONS = 64
 SERVER_ERRORS = 500
 # What the SDK makes of an error in JSON that has no `Code`: not DirectMail's, but somebody's
 # before it.
 NO_CODE = "None"
-FORM = "application/x-www-form-urlencoded"
+_FORM_HEADERS = {"content-type": "application/x-www-form-urlencoded"}
+_SINGLE_SEND_MAIL = Params(
+    action="SingleSendMail",
+    version="2015-11-23",
+    protocol="HTTPS",
+    pathname="/",
+    method="POST",
+    auth_type="AK",
+    style="RPC",
+    req_body_type="byte",
+    body_type="json",
+)
 
 _ADDRESS_TYPES = {"random": 0, "sender": 1}
 
@@ -75,16 +91,20 @@ class _Client(Client):  # type: ignore[misc]  # the SDK has no types
         self.begun = True
         return super().single_send_mail_with_options(request, runtime)
 
-    def call_api(self, params: Any, request: Any, runtime: Any) -> Any:
-        """Called by the SDK with the parameters: a plain form is written by `form_of`.
+    def endpoint_parts(self) -> tuple[str, str]:
+        """The scheme and the host (with its port) that it calls."""
+        return str(self._protocol or "https").lower(), str(self._endpoint)
 
-        The body, the headers and the signature are those that the SDK itself would have made.
+    def send_form(self, fields: dict[str, str | int], runtime: RuntimeOptions) -> Any:
+        """Call SingleSendMail with these parameters, as the SDK's generic call.
+
+        Body, headers and signature are those of `single_send_mail_with_options`, which copies a
+        mail four times and quotes it byte by byte on its way to them.
+        https://www.alibabacloud.com/help/en/sdk/developer-reference/generalized-call-python
         """
-        fields = request.body
-        if params.req_body_type == "formData" and _is_plain(fields):
-            params.req_body_type, request.body = "byte", form_of(fields)
-            request.headers = {**(request.headers or {}), "content-type": FORM}
-        return super().call_api(params, request, runtime)
+        self.begun = True
+        request = OpenApiRequest(query={}, headers=dict(_FORM_HEADERS), body=form_of(fields))
+        return self.call_api(_SINGLE_SEND_MAIL, request, runtime)
 
 
 class DirectMail:
@@ -102,6 +122,32 @@ class DirectMail:
         self._warm = threading.Event()
         self._kept: tuple[Credentials, _Client] | None = None
         _quieten_the_sdk()
+        share_context()
+
+    def warm(self, call: Invocation) -> None:
+        """Have the session, the client and a connection ready before the first mail.
+
+        Raises:
+            Exception: whatever requests, urllib3 or the SDK raise; a later send finds its own way.
+        """
+        if call.credentials is None or not call.credentials.complete:
+            return
+        self._guard.touch()
+        client = self._shared(call.credentials)
+        scheme, host = client.endpoint_parts()
+        # The key and the certificates are those that the SDK's own requests will ask for.
+        session = DaraCore._get_session(  # noqa: SLF001  # the SDK has no other way to warm up
+            session_key=f"{scheme}://{host}:80:pool={CONNECTIONS}",
+            protocol=scheme,
+            pool_size=CONNECTIONS,
+        )
+        url = f"{scheme}://{host}/"
+        request = requests.Request("POST", url).prepare()
+        pool = session.get_adapter(url).get_connection_with_tls_context(
+            request, self._endpoint.ca_file or True
+        )
+        connect_ahead(pool)
+        self._warm.set()
 
     def send(self, mail: OutgoingMail, call: Invocation, timeout: int) -> Answer:
         """Make the call, once; the SDK repeats nothing by itself.
@@ -137,16 +183,12 @@ class DirectMail:
         )
         try:
             if mail.attachments:
-                response = client.single_send_mail_advance(_advance_request(mail), runtime)
+                response = client.single_send_mail_advance(_advance_request(mail), runtime).to_map()
             else:
-                response = client.single_send_mail_with_options(_request(mail), runtime)
+                response = client.send_form(_form_fields(mail), runtime)
         except Exception as error:  # noqa: BLE001  # whatever the SDK raises ends as an answer, never as a lost mail
-            return _answer_of(error, begun=client.begun or not mail.attachments)
-        envelope_id = getattr(response.body, "env_id", None)
-        if not envelope_id or not isinstance(envelope_id, str | int):
-            return Broken("unparsable", "an answer of 200 without an EnvId")
-        request_id = response.body.request_id
-        return Accepted(str(envelope_id), str(request_id) if request_id else None)
+            return _answer_of(error, begun=client.begun)
+        return _accepted(response.get("body"))
 
     def _shared(self, credentials: Credentials) -> _Client:
         """The client of all mails without attachments, for as long as the credentials last."""
@@ -172,53 +214,59 @@ class DirectMail:
         return client
 
 
-def _is_plain(fields: Any) -> bool:
-    """Whether a call's parameters are text and numbers only; the SDK flattens what is not."""
-    return isinstance(fields, dict) and all(type(each) in (str, int) for each in fields.values())
-
-
-def _request(mail: OutgoingMail) -> models.SingleSendMailRequest:
-    return models.SingleSendMailRequest(**_parameters(mail))
-
-
 def _advance_request(mail: OutgoingMail) -> models.SingleSendMailAdvanceRequest:
     """Every attachment as a stream: the SDK mis-assigns a mix of streams and addresses."""
-    attachments = [
+    request = models.SingleSendMailAdvanceRequest().from_map(_parameters(mail))
+    request.attachments = [
         models.SingleSendMailAdvanceRequestAttachments(
             attachment_name=attachment.name, attachment_url_object=AttachmentStream(attachment.data)
         )
         for attachment in mail.attachments
     ]
-    return models.SingleSendMailAdvanceRequest(**_parameters(mail), attachments=attachments)
+    return request
+
+
+def _form_fields(mail: OutgoingMail) -> dict[str, str | int]:
+    """The parameters as a form has them: a template is one field of JSON."""
+    fields = {name: value for name, value in _parameters(mail).items() if value is not None}
+    if "Template" in fields:
+        fields["Template"] = DaraCore.to_json_string(fields["Template"])
+    return fields
 
 
 def _parameters(mail: OutgoingMail) -> dict[str, Any]:
     """The call's parameters. Flags go as `true` and `false`, as the page above spells them."""
-    reply = mail.reply_address
-    template = mail.template and models.SingleSendMailRequestTemplate(
-        template_id=mail.template.id, template_data=dict(mail.template.data)
-    )
+    reply, template = mail.reply_address, mail.template
     return {
-        "account_name": mail.sender_address,
-        "from_alias": mail.sender.alias,
-        "address_type": _ADDRESS_TYPES[mail.address_type],
-        "domain_auth": "true" if mail.domain_auth else None,
-        "ip_pool_id": mail.ip_pool_id,
-        "to_address": ",".join(mail.to),
-        "bcc_address": ",".join(mail.bcc) or None,
-        "subject": mail.subject,
-        "html_body": mail.html,
-        "text_body": mail.text,
-        "template": template,
-        "reply_to_address": "true" if mail.reply_to_console else "false",
-        "reply_address": reply and reply.address,
-        "reply_address_alias": reply and reply.alias,
-        "tag_name": mail.tag,
-        "click_trace": "1" if mail.track_clicks else None,
-        "un_subscribe_link_type": mail.unsubscribe_link,
-        "un_subscribe_filter_level": mail.unsubscribe_filter,
-        "headers": json.dumps(dict(mail.headers), ensure_ascii=False),
+        "AccountName": mail.sender_address,
+        "FromAlias": mail.sender.alias,
+        "AddressType": _ADDRESS_TYPES[mail.address_type],
+        "DomainAuth": "true" if mail.domain_auth else None,
+        "IpPoolId": mail.ip_pool_id,
+        "ToAddress": ",".join(mail.to),
+        "BccAddress": ",".join(mail.bcc) or None,
+        "Subject": mail.subject,
+        "HtmlBody": mail.html,
+        "TextBody": mail.text,
+        "Template": template and {"TemplateData": dict(template.data), "TemplateId": template.id},
+        "ReplyToAddress": "true" if mail.reply_to_console else "false",
+        "ReplyAddress": reply and reply.address,
+        "ReplyAddressAlias": reply and reply.alias,
+        "TagName": mail.tag,
+        "ClickTrace": "1" if mail.track_clicks else None,
+        "UnSubscribeLinkType": mail.unsubscribe_link,
+        "UnSubscribeFilterLevel": mail.unsubscribe_filter,
+        "Headers": json.dumps(dict(mail.headers), ensure_ascii=False),
     }
+
+
+def _accepted(body: Any) -> Answer:
+    """What an answer of 200 says."""
+    told = body if isinstance(body, dict) else {}
+    envelope_id, request_id = told.get("EnvId"), told.get("RequestId")
+    if not envelope_id or not isinstance(envelope_id, str | int):
+        return Broken("unparsable", "an answer of 200 without an EnvId")
+    return Accepted(str(envelope_id), str(request_id) if request_id else None)
 
 
 def _answer_of(error: BaseException, *, begun: bool) -> Answer:

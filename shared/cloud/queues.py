@@ -1,4 +1,4 @@
-"""The queues and the topic of this environment, by what they are for."""
+"""The queues of this environment, by what they are for, and the sinks of its events."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ class Queues:
         mails: the queue of mails to send.
         rejected: the queue of messages that could not be taken.
         dead: the queue of letters that wait for redrive.
-        topic: the topic of mail events.
         events: the queue of DirectMail's events.
+        retries: the queue of events that a sink has not taken yet; empty: `events`.
+        dead_events: the queue of those that it did not take for too long.
     """
 
     smq: Smq
     mails: str
     rejected: str
     dead: str
-    topic: str
     events: str = ""
+    retries: str = ""
+    dead_events: str = ""
 
     def put_back(self, letter: Letter, delay: int) -> str:
         """Put a letter on the mail queue, due in `delay` ms."""
@@ -65,6 +67,24 @@ class Queues:
             return None
         return 0 if oldest is None else max(0, now - oldest)
 
-    def publish(self, body: str, tag: str, properties: Mapping[str, str]) -> str:
-        """Publish a mail event."""
-        return self.smq.publish(self.topic, body, tag=tag, properties=properties)
+    def retry(self, letter: str, delay: int) -> str:
+        """Put a letter on the queue of retries, due in `delay` ms.
+
+        It is a queue of its own because a delayed message on `events` hides how old the events
+        are that wait there: see `events_lag`. A sink that is down must not do that.
+        """
+        return self.smq.send(self.retries or self.events, letter, delay_ms=delay)
+
+    def lay_aside(self, letter: str, queue: str) -> str:
+        """Put a letter on a dead-letter queue; empty: the common one."""
+        return self.smq.send(queue or self.dead_events, letter)
+
+    def deliver(self, sink: str, body: str, tag: str, properties: Mapping[str, str]) -> str:
+        """Give a mail event to a sink: `topic:<name>` or `queue:<name>`. It is tried briefly.
+
+        A topic's message goes as it is, with its tag; a queue's in base64, as clients expect it.
+        """
+        kind, _, name = sink.partition(":")
+        if kind == "topic":
+            return self.smq.publish(name, body, tag=tag, properties=properties, brief=True)
+        return self.smq.send(name, body, properties=properties, brief=True)

@@ -1,53 +1,31 @@
-"""DirectMail's events, read: field names of the edge in, facts in the field's words out.
+"""DirectMail's events, read: words of the edge in, facts in the field's words out.
 
 https://help.aliyun.com/zh/eventbridge/user-guide/events-of-the-direct-mail-type
 
-What the page and the events in the wild disagree about is read either way: `acs:dm` and `acs.dm`,
-numbers as text, `header` as an object or as JSON text with its names in any case, times with and
-without an offset.
+The page shows one type whole, and the others differ from it and from year to year: the table below
+is every name that a field was seen under. What a type or a year does not tell is not known.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from shared.delivery import fields
+from shared.delivery.cloudevents import SOURCE, SOURCES, state_of_type
 from shared.delivery.facts import DeliveryFact, Unrecognised
-from shared.sending.compose import NOTIFY_PREFIX
-from shared.sending.identity import NOTIFY_NAME, MailToken, read_message_id, read_token
-from shared.times import rfc3339
+from shared.delivery.legacy import EVENTS, read_pairs, state_of_pairs
+from shared.delivery.reasons import cause_of
+from shared.delivery.states import STATES, VALIDATED
 from shared.triggers.events import ArrivedEvent
 from shared.triggers.json_bytes import NotJson, read_json
+from shared.triggers.notifications import is_notification
 from shared.triggers.queue import fingerprint
 
-SOURCES = frozenset({"acs:dm", "acs.dm"})
-SUCCEEDED = "dm:Deliver:Succeed"
-FAILED = "dm:Deliver:Fail"
-# Older pages name the same type so.
-TYPES = {SUCCEEDED: "delivered", "dm:Deliver:Success": "delivered", FAILED: "bounced"}
-
-# Times without an offset are China's. (2024 events carry +08:00, 2025 ones carry none.)
-CHINA = timezone(timedelta(hours=8))
-
-# `failed_type` of a bounce that is worth another mail later: the recipient's side was full, slow
-# or away. What is not listed falls back on the SMTP code.
-TEMPORARY = frozenset(
-    {
-        "SmtpMfFreq",
-        "SmtpMfdFreq",
-        "SmtpIPFreq",
-        "SmtpRcptFreq",
-        "SmtpMfLimit",
-        "SysOutConnError",
-        "SysOutConnTooMuch",
-        "SysOutSocksConnError",
-        "SysOutSocksError",
-    }
-)
-PERMANENT_CLASS = 5
-INVALID_ADDRESS = "2"
+# What is known of an event as soon as its type is.
+REASONS = {"complained": "complaint", "unsubscribed": "unsubscribed"}
+LEGACY = "notification"
 
 
 def read_event(arrived: ArrivedEvent) -> DeliveryFact | Unrecognised:
@@ -56,106 +34,130 @@ def read_event(arrived: ArrivedEvent) -> DeliveryFact | Unrecognised:
     if document is None:
         text = arrived.raw.decode("utf-8", "replace")
         return Unrecognised(arrived.id, arrived.broken or "not an object", text)
-    event_id = _event_id(document)
-    kind, source, data = document.get("type"), document.get("source"), document.get("data")
-    state = TYPES.get(kind.strip()) if isinstance(kind, str) else None
+    if is_notification(document):
+        return _read_notification(document)
+    if "type" in document:
+        return _read_cloudevent(document)
+    if "event" in document:
+        return _read_data(document)
+    return Unrecognised(_event_id(document), "neither a type nor an event", document)
+
+
+def _read_cloudevent(document: dict[str, Any]) -> DeliveryFact | Unrecognised:
+    """An event in EventBridge's envelope."""
+    kind, source, data = document["type"], document.get("source"), document.get("data")
+    state = state_of_type(kind) if isinstance(kind, str) else None
     if state is None:
-        return Unrecognised(event_id, f"type {kind!r:.80}", document)
+        return Unrecognised(_event_id(document), f"type {fields.shown(kind)}", document)
     if not isinstance(source, str) or source not in SOURCES:
-        return Unrecognised(event_id, f"source {source!r:.80}", document)
+        return Unrecognised(_event_id(document), f"source {fields.shown(source)}", document)
+    if isinstance(data, str):
+        data = _object(data)
     if not isinstance(data, dict):
-        return Unrecognised(event_id, "no data object", document)
-    return _fact(event_id, state, data, document)
+        if state != VALIDATED:
+            return Unrecognised(_event_id(document), "no data object", document)
+        data = {}
+    return _fact(_event_id(document), state, data, document)
+
+
+def _read_notification(document: dict[str, Any]) -> DeliveryFact | Unrecognised:
+    """The older notification, as the object of its JSON form."""
+    text = document["Message"]
+    if not isinstance(text, str):
+        return Unrecognised(_event_id(document), "a Message that is no text", document)
+    own = fields.read_id(document.get("MessageId"))
+    event_id = f"{LEGACY}/{own or fingerprint(text.encode('utf-8', 'surrogatepass'))}"
+    pairs = read_pairs(text)
+    state = state_of_pairs(pairs)
+    if state is None:
+        why = f"event {fields.shown(pairs.get('event'))}"
+        return Unrecognised(event_id, why, document)
+    return _fact(event_id, state, pairs, document)
+
+
+def _read_data(document: dict[str, Any]) -> DeliveryFact | Unrecognised:
+    """An event whose envelope was left away; of the types, deliveries name theirs in the data."""
+    event = document["event"]
+    if isinstance(event, str) and event in EVENTS:
+        state = state_of_pairs(document)
+    else:
+        state = state_of_type(event) if isinstance(event, str) else None
+    if state is None:
+        return Unrecognised(_event_id(document), f"event {fields.shown(event)}", document)
+    return _fact(_event_id(document), state, document, document)
 
 
 def _event_id(document: Mapping[str, Any]) -> str:
-    """Source and id; without an id a fingerprint, lest two such events look like one's repeat."""
-    given = document.get("id")
-    if isinstance(given, str) and given:
-        return f"{document.get('source')}/{given}"
+    """Source and id; without them a fingerprint, lest two such events look like one's repeat.
+
+    Both spellings of the source are one source.
+    """
+    given, source = fields.read_id(document.get("id")), document.get("source")
+    if given and isinstance(source, str) and source in SOURCES:
+        return f"{SOURCE}/{given}"
     return fingerprint(json.dumps(document, sort_keys=True).encode())
+
+
+def _object(text: str) -> Any:
+    try:
+        return read_json(text)
+    except NotJson:
+        return None
 
 
 def _fact(
     event_id: str, state: str, data: Mapping[str, Any], document: Mapping[str, Any]
 ) -> DeliveryFact:
-    headers = _headers(data.get("header"))
-    token = read_token(headers.pop(NOTIFY_NAME.lower(), ("", ""))[1])
-    code = _number(data.get("err_code"))
-    reason = _text(data.get("failed_type"))
-    delivered_at = _time(data.get("deliver_time"))
-    return DeliveryFact(
+    get = data.get
+    notify, token = fields.read_header(get("header"))
+    message_id = fields.read_message_id_text(get("msg_id") or get("message_id"))
+    classification, code = fields.read_text(get("failed_type")), fields.read_number(get("err_code"))
+    message, status = fields.read_text(get("err_msg")), fields.read_status(get("status"))
+    reason, bounce = REASONS.get(state), None
+    if state == "bounced":
+        reason, bounce, _ = cause_of(classification, status, code, message)
+    elif state == VALIDATED:
+        classification = status
+    text = fields.read_text
+    account = text(get("account"))
+    delivered = fields.read_time(get("deliver_time") or get("end_time"))
+    sent = fields.read_time(get("send_time") or get("recv_time"))
+    return DeliveryFact.of(
         event_id=event_id,
         state=state,
-        recipient=_text(data.get("rcpt")),
-        token=token or _token_of_message_id(data.get("msg_id")),
-        envelope_id=_text(data.get("env_id")),
-        permanent=_permanent(data, reason, code) if state == "bounced" else None,
-        smtp_code=code,
-        smtp_message=_text(data.get("err_msg")),
+        recipient=text(get("rcpt")) or text(get("block_email")) or text(get("email")),
+        token=token or fields.token_of_message_id(message_id),
+        envelope_id=fields.read_digits(get("env_id") or get("envid")),
+        message_id=message_id,
+        bounce=bounce,
         reason=reason,
-        sender=_text(data.get("from")) or _text(data.get("account")),
-        tag=_text(data.get("tag")),
-        notify=dict(headers.values()),
-        sent_at=_time(data.get("send_time")),
-        delivered_at=delivered_at,
-        occurred_at=_time(document.get("time")) or delivered_at,
+        classification=classification,
+        smtp_code=code,
+        smtp_message=message,
+        sender=text(get("from")) or text(get("send_email")) or account,
+        account=account,
+        tag=text(get("tag")),
+        notify=notify,
+        url=text(get("url")),
+        user_agent=text(get("user_agent")),
+        client_ip=text(get("client_ip")),
+        isp=text(get("fbl_isp")) or text(get("esp")),
+        sent_at=sent[0] if sent else None,
+        delivered_at=delivered[0] if delivered and state in STATES else None,
+        occurred_at=_occurred(get, document, delivered),
         raw=document,
     )
 
 
-def _headers(header: Any) -> dict[str, tuple[str, str]]:
-    """The notify headers: lower-case name -> (name as it came, value), prefix taken off."""
-    if isinstance(header, str):
-        try:
-            header = read_json(header)
-        except NotJson:
-            return {}
-    if not isinstance(header, dict):
-        return {}
-    prefix = NOTIFY_PREFIX.lower()
-    return {
-        name.lower()[len(prefix) :]: (name[len(prefix) :], value)
-        for name, value in header.items()
-        if name.lower().startswith(prefix) and isinstance(value, str)
-    }
+def _occurred(
+    get: Callable[[str], Any], document: Mapping[str, Any], delivered: fields.Moment | None
+) -> str | None:
+    """When it happened: as the data says, or, where that has no offset, as the envelope says.
 
-
-def _token_of_message_id(value: Any) -> MailToken | None:
-    return read_message_id(value) if isinstance(value, str) else None
-
-
-def _permanent(data: Mapping[str, Any], reason: str | None, code: int | None) -> bool:
-    """Whether a bounce is for good: by its classification, else its status, else its SMTP class."""
-    if reason in TEMPORARY:
-        return False
-    if str(data.get("status")) == INVALID_ADDRESS:
-        return True
-    return code is not None and code // 100 == PERMANENT_CLASS
-
-
-def _number(value: Any) -> int | None:
-    """A number, or text that is one; SMTP codes have three digits."""
-    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 10:  # noqa: PLR2004  # far more than any code
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _time(value: Any) -> str | None:
-    """RFC 3339 in UTC, or None for what is no time."""
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=CHINA)
-    try:
-        return rfc3339(int(moment.timestamp() * 1000))
-    except (OverflowError, OSError, ValueError):
-        return None
+    A naive time is China's only by what was seen; EventBridge's own time tells its offset.
+    """
+    told = fields.read_time(get("operate_time") or get("block_time")) or delivered
+    if told is None or not told[1]:
+        around = fields.read_time(document.get("time"))
+        told = around if around and (around[1] or told is None) else told
+    return told[0] if told else None

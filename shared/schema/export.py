@@ -21,8 +21,9 @@ from shared.schema.limits import (
     HEADER_VALUE_MAX,
     TEMPLATE_VALUES_MAX,
 )
-from shared.schema.mail_event import MailEvent
+from shared.schema.mail_event import ABSENT, MailEvent
 from shared.schema.mail_request import MailRequest
+from shared.schema.routes import SHORT, RoutingDocument
 
 Schema = dict[str, Any]
 
@@ -44,13 +45,36 @@ def json_schemas() -> dict[str, Schema]:
     _say_rules(request)
     request["examples"] = [_EXAMPLE_REQUEST]
     event = _schema(MailEvent, "mail-event", "Postbus mail event", "serialization")
-    # It is left out when there is none, and never null.
-    event["required"].remove("subject")
-    event["properties"]["subject"] = {
-        "type": "string",
-        "description": event["properties"]["subject"]["description"],
-    }
-    return {"mail-request": request, "mail-event": event}
+    for name in ABSENT:
+        event["required"].remove(name)
+        event["properties"][name] = {
+            "type": "string",
+            "description": event["properties"][name]["description"],
+        }
+    return {"mail-request": request, "mail-event": event, "routes": _routes()}
+
+
+def _routes() -> Schema:
+    """The routing document's, where one value may stand for a list of it."""
+    routes = _schema(RoutingDocument, "routes", "Postbus routing document", "validation")
+    properties = [routes["properties"], *(each["properties"] for each in routes["$defs"].values())]
+    for fields in properties:
+        for name in SHORT & fields.keys():
+            fields[name] = _or_one(fields[name])
+    values = routes["$defs"]["When"]["properties"]["notify"]["anyOf"][0]
+    values["additionalProperties"] = _or_one(values["additionalProperties"])
+    routes["properties"]["named"]["additionalProperties"] = _or_one(
+        routes["properties"]["named"]["additionalProperties"]
+    )
+    return routes
+
+
+def _or_one(schema: Schema) -> Schema:
+    """A list's schema, or one in which a list is one of several, that takes one value as well."""
+    said: Schema = {name: schema[name] for name in ("default", "description") if name in schema}
+    forms = schema.get("anyOf") or [{n: v for n, v in schema.items() if n not in said}]
+    (items,) = [form["items"] for form in forms if form.get("type") == "array"]
+    return {"anyOf": [items, *forms], **said}
 
 
 def write(directory: Path) -> list[Path]:

@@ -29,6 +29,13 @@ from shared.schema.problems import json_type, refuse, shown
 from shared.schema.sizes import base64_decoded_size, form_encoded_size
 from shared.schema.text import check_alias, check_characters, check_line
 from shared.schema.times import parse_time
+from shared.schema.tracing import (
+    TRACEPARENT,
+    TRACESTATE,
+    TRACESTATE_MAX,
+    check_traceparent,
+    check_tracestate,
+)
 
 
 def _check_version(value: Any) -> Any:
@@ -168,4 +175,14 @@ Time = Annotated[
     datetime,
     BeforeValidator(parse_time),
     WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+TraceParent = Annotated[
+    str,
+    AfterValidator(check_traceparent),
+    Field(json_schema_extra={"pattern": f"^{TRACEPARENT}$"}),
+]
+TraceState = Annotated[
+    str,
+    Field(max_length=TRACESTATE_MAX, json_schema_extra={"pattern": f"^{TRACESTATE}$"}),
+    AfterValidator(check_tracestate),
 ]

@@ -17,6 +17,7 @@ from shared.schema.limits import (
     HEADER_VALUE_MAX,
     HEADERS_MAX,
     HEADERS_RESERVED,
+    HEADERS_UNSUBSCRIBE,
 )
 from shared.schema.problems import Problem, Refused, pointer_to, refuse
 from shared.schema.text import check_line
@@ -86,9 +87,13 @@ def check_header_count(headers: object) -> object:
     return headers
 
 
-def header_count(headers: Mapping[str, str], notify: Mapping[str, str]) -> int:
+def header_count(
+    headers: Mapping[str, str], notify: Mapping[str, str], *, unsubscribe: bool = False
+) -> int:
     """How many headers DirectMail will be given: these and the ones that Postbus adds."""
     own = HEADERS_RESERVED - ("Message-ID" in headers)
+    if unsubscribe:
+        own += HEADERS_UNSUBSCRIBE
     return len(headers) + len(notify) + own
 
 

@@ -38,6 +38,9 @@ HEADERS_MAX = 10
 # Postbus takes two of them: a Message-ID of its own and X-User-Notify-Postbus.
 HEADERS_RESERVED = 2
 
+# And two more for one-click unsubscribe: List-Unsubscribe and List-Unsubscribe-Post.
+HEADERS_UNSUBSCRIBE = 2
+
 # Characters of an address (EmailLengthError). [errors]
 ADDRESS_MAX = 192
 

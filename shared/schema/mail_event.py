@@ -3,15 +3,16 @@
 A CloudEvents 1.0 object in JSON. Every member of `data` is always there, null where nothing is
 known, so that a consumer never has to ask whether a name exists.
 
-See https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
+See https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md and, for the
+trace, https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/extensions/distributed-tracing.md
 """
 
 # No `from __future__ import annotations`: pydantic reads annotations faster as they are.
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.schema.fields import Time
 from shared.schema.problems import refuse
@@ -21,27 +22,20 @@ MAIL_TYPE_PREFIX = "postbus.mail."
 UNRECOGNISED = "postbus.event.unrecognised"
 VALIDATED = "postbus.address.validated"
 
+# CloudEvents attributes that are left out, and never null, where there is nothing to say.
+ABSENT = ("subject", "traceparent", "tracestate")
+
 TYPES = (*(MAIL_TYPE_PREFIX + state for state in STATES), UNRECOGNISED, VALIDATED)
 
 
-def _check_type(text: str) -> str:
-    if text not in TYPES:
-        raise refuse("not-allowed", "must be one of the event types of states.py", given=text)
-    return text
-
-
-def _check_state(text: str) -> str:
-    if text not in STATES:
-        raise refuse("not-allowed", "must be one of the states of states.py", given=text)
-    return text
-
-
-EventType = Annotated[
-    str, AfterValidator(_check_type), Field(json_schema_extra={"enum": list(TYPES)})
-]
-State = Annotated[
-    str, AfterValidator(_check_state), Field(json_schema_extra={"enum": list(STATES)})
-]
+Bounce = Literal["permanent", "temporary", "sender-side"]
+if TYPE_CHECKING:
+    EventType = str
+    State = str
+else:
+    # Of values that only the program knows; pydantic checks them without a call into Python.
+    EventType = Literal[TYPES]
+    State = Literal[STATES]
 
 
 class EventPart(BaseModel):
@@ -109,13 +103,28 @@ class MailEventData(EventPart):
     )
     reason: str | None = Field(
         default=None,
-        description="Why, in DirectMail's classification (such as SmtpNxBox) or Postbus's own.",
+        description=(
+            "Why, in Postbus's words, such as mailbox-not-found; docs/events.md lists them all. Of "
+            "a mail that was not sent: the code of the refusal."
+        ),
+    )
+    classification: str | None = Field(
+        default=None,
+        description="DirectMail's own classification (failed_type) as it came, such as SmtpNxBox.",
+    )
+    bounce: Bounce | None = Field(
+        default=None,
+        description=(
+            "Of a bounce, whom it concerns: `permanent` is the address for good, `temporary` may "
+            "succeed later, `sender-side` is the mail or its sender and not the address. Null for "
+            "everything else."
+        ),
     )
     permanent: bool | None = Field(
         default=None,
         description=(
-            "Of a bounce: true if sending to this recipient again is useless, false if it may "
-            "succeed later. Null for everything else."
+            "Of a bounce: true if sending to this recipient again is useless, which is `bounce` "
+            "being `permanent`; else false. Null for everything else."
         ),
     )
     smtp: Smtp = Field(
@@ -128,6 +137,13 @@ class MailEventData(EventPart):
     )
     times: Times = Field(
         default=Times(), description="When it was sent, delivered, and what is reported happened."
+    )
+    url: str | None = Field(default=None, description="Of a click: the link.")
+    user_agent: str | None = Field(
+        default=None, description="Of an open or a click: the program, as it names itself."
+    )
+    client_ip: str | None = Field(
+        default=None, description="Of an open, a click or an unsubscription: where it came from."
     )
     raw: Any = Field(
         default=None,
@@ -166,6 +182,13 @@ class MailEvent(EventPart):
         default=None, description="The mail's id; absent when the event belongs to no mail."
     )
     time: Time = Field(description="When it happened, in RFC 3339 and UTC.")
+    traceparent: str | None = Field(
+        default=None,
+        description="The trace of the producer's request (W3C Trace Context); absent without one.",
+    )
+    tracestate: str | None = Field(
+        default=None, description="What tracing systems add to it; absent without any."
+    )
     datacontenttype: Literal["application/json"] = Field(
         default="application/json", description="The format of `data`."
     )
@@ -176,10 +199,9 @@ class MailEvent(EventPart):
     @model_validator(mode="after")
     def _type_tells_the_state(self) -> "MailEvent":
         state = self.data.state
-        expected = MAIL_TYPE_PREFIX + state if state else None
-        if expected not in {self.type, None} or (
-            expected is None and self.type.startswith(MAIL_TYPE_PREFIX)
-        ):
+        if state and self.type == MAIL_TYPE_PREFIX + state:
+            return self
+        if state or self.type.startswith(MAIL_TYPE_PREFIX):
             raise refuse("type-and-state", "type must be postbus.mail. and the state of data")
         return self
 
@@ -187,6 +209,10 @@ class MailEvent(EventPart):
         """The event as one JSON object.
 
         `raw` may hold whatever `pydantic_core.from_json` reads; a number beyond what a double can
-        hold becomes null. CloudEvents wants an unknown `subject` left out, not null.
+        hold becomes null. CloudEvents wants an attribute without a value left out, not null.
         """
-        return self.model_dump_json(exclude={"subject"} if self.subject is None else None)
+        if self.subject and self.traceparent and self.tracestate:
+            return self.model_dump_json()
+        return self.model_dump_json(
+            exclude={name for name in ABSENT if self.__dict__[name] is None}
+        )

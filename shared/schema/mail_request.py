@@ -28,7 +28,7 @@ from shared.schema.fields import (
     Version,
 )
 from shared.schema.limits import ATTACHMENTS_MAX, BCC_MAX, DOCUMENT_MAX, RECIPIENTS_MAX
-from shared.schema.parts import Attachment, Part, ReplyAddress, ReplyTo, Sender, Template
+from shared.schema.parts import Attachment, Part, ReplyAddress, ReplyTo, Sender, Template, Trace
 from shared.schema.problems import InvalidMail, Problem, Refused, problems_of
 from shared.schema.rules import broken_rules
 
@@ -144,7 +144,18 @@ class MailRequest(Part):
         default=None,
         description=(
             "For which mails an unsubscription counts: those of the sender address (mailfrom), of "
-            "its domain (mailfrom_domain), or of the account (edm_id)."
+            "its domain (mailfrom_domain), or of the account (edm_id). With `disabled` the mail "
+            "also goes to those who have unsubscribed; to bounced addresses and complainers none "
+            "goes."
+        ),
+    )
+    unsubscribe: bool = Field(
+        default=False,
+        description=(
+            "Let the recipient unsubscribe with one click (RFC 8058): Postbus puts "
+            "List-Unsubscribe and List-Unsubscribe-Post on the mail, with the recipient's own link "
+            "to itself. Needs one recipient and no `bcc`, or `separate`; takes two of the 10 "
+            "headers."
         ),
     )
     headers: Headers = Field(
@@ -191,6 +202,14 @@ class MailRequest(Part):
         description=(
             "What to do when nobody knows whether a mail was sent, after a lost answer: `resend` "
             "it if no evidence of it turns up, or `hold` it for a person."
+        ),
+    )
+    trace: Trace | None = Field(
+        default=None,
+        description=(
+            "The trace that this request belongs to; every event of the mail carries it. Over "
+            "HTTP, the headers traceparent and tracestate say the same. It is no part of what the "
+            "key stands for: a repeat may have another one."
         ),
     )
     lane: Identifier | None = Field(

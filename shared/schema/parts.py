@@ -19,7 +19,17 @@ from pydantic import (
     model_validator,
 )
 
-from shared.schema.fields import Address, Alias, Base64, Domain, FileName, Identifier, Values
+from shared.schema.fields import (
+    Address,
+    Alias,
+    Base64,
+    Domain,
+    FileName,
+    Identifier,
+    TraceParent,
+    TraceState,
+    Values,
+)
 from shared.schema.limits import FIELDS_MAX
 from shared.schema.problems import REPLY_TO_ADDRESS, REPLY_TO_WORD, refuse, shown
 from shared.schema.sizes import base64_decoded_size
@@ -128,6 +138,17 @@ class Attachment(Part):
     def size(self) -> int:
         """Bytes of the file."""
         return base64_decoded_size(self.content)
+
+
+class Trace(Part):
+    """The trace that the mail's producer is in (W3C Trace Context)."""
+
+    traceparent: TraceParent = Field(
+        description="Version 00, such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01."
+    )
+    tracestate: TraceState | None = Field(
+        default=None, description="What tracing systems add, at most 512 printable characters."
+    )
 
 
 def _reply_to_branch(value: Any) -> str | None:

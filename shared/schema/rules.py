@@ -71,9 +71,27 @@ def _tracking(mail: MailRequest) -> Iterator[Problem]:
 
 
 def _headers(mail: MailRequest) -> Iterator[Problem]:
-    count = header_count(mail.headers, mail.notify)
+    count = header_count(mail.headers, mail.notify, unsubscribe=mail.unsubscribe)
     if count > HEADERS_MAX:
         yield too_many_headers("/notify" if mail.notify else "/headers", count)
+
+
+def _unsubscribe(mail: MailRequest) -> Iterator[Problem]:
+    if not mail.unsubscribe:
+        return
+    if mail.bcc or (len(mail.to) > 1 and not mail.separate):
+        yield Problem(
+            "/unsubscribe",
+            "unsubscribe-for-many",
+            "puts the recipient's own link on the mail: one recipient and no bcc, or separate",
+        )
+    # One-click cannot be given without it.
+    if "List-Unsubscribe" in mail.headers:
+        yield Problem(
+            "/headers/List-Unsubscribe",
+            "unsubscribe-given-twice",
+            'is what "unsubscribe": true puts on the mail: leave out one of the two',
+        )
 
 
 def _attachments(mail: MailRequest) -> Iterator[Problem]:
@@ -94,5 +112,6 @@ _RULES: tuple[Callable[[MailRequest], Iterator[Problem]], ...] = (
     _recipients,
     _tracking,
     _headers,
+    _unsubscribe,
     _attachments,
 )

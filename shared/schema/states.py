@@ -22,6 +22,6 @@ MAIL_STATES = (
 RECIPIENT_STATES = ("delivered", "bounced")
 
 # ... and what the recipient did with it. More than one of these can hold.
-RECIPIENT_MARKS = ("opened", "clicked", "complained", "unsubscribed")
+RECIPIENT_MARKS = ("opened", "clicked", "complained", "unsubscribed", "resubscribed")
 
 STATES = (*MAIL_STATES, *RECIPIENT_STATES, *RECIPIENT_MARKS)

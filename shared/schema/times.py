@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any
 
 from shared.schema.problems import json_type, refuse, shown
@@ -18,6 +19,11 @@ _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|([+-])(\d\d):(\d\d))?",
     re.ASCII | re.IGNORECASE,
 )
+# What is no digit in Postbus's own times (`shared.times.rfc3339`): those are read fast, for a
+# delivery event has four of them.
+_OWN_LENGTH = len("2026-11-22T08:00:00.000Z")
+_OWN_MARKS = slice(4, 20, 3), "--T::."
+_OWN_KEPT = 64  # of one event most are the same
 _HOURS = 23
 _MINUTES = 59
 
@@ -34,6 +40,8 @@ def parse_time(value: Any) -> datetime:
     if isinstance(value, datetime):
         moment, text = value, value.isoformat()
     elif isinstance(value, str):
+        if len(value) == _OWN_LENGTH and (own := _read_own(value)) is not None:
+            return own
         moment, text = _read(value), value
     else:
         raise refuse("wrong-type", "must be a string", given=json_type(value))
@@ -45,6 +53,18 @@ def parse_time(value: Any) -> datetime:
         return moment.astimezone(timezone.utc)
     except OverflowError:  # an offset that leads out of the years 1 to 9999
         raise _bad(text) from None
+
+
+@lru_cache(maxsize=_OWN_KEPT)
+def _read_own(text: str) -> datetime | None:
+    """A time as Postbus writes it; None for every other, and for what is no time."""
+    where, marks = _OWN_MARKS
+    if text[-1] != "Z" or text[where] != marks:
+        return None
+    try:
+        return datetime.fromisoformat(f"{text[:-1]}+00:00")
+    except ValueError:
+        return None
 
 
 def _read(text: str) -> datetime:

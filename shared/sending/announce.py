@@ -7,9 +7,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.delivery.outgoing import properties_of
 from shared.schema.mail_event import MailEvent, MailEventData, Times
+from shared.sending.suppress import TakenOut
 from shared.stores.ledger import MailRecord
 from shared.times import rfc3339
+
+SUPPRESSED = "suppressed"
 
 
 class Publisher(Protocol):
@@ -42,9 +46,31 @@ class Announcer:
         """
         if state not in self.states:
             return
-        event = state_event(record, state, reason, source=self.source, now=now)
-        properties = {"id": event.id, "type": event.type, "mail_id": record.mail_id}
-        self.publisher.publish(event.to_json(), state, properties)
+        self._publish(state_event(record, state, reason, source=self.source, now=now))
+
+    def announce_taken_out(self, record: MailRecord, out: TakenOut, now: int) -> None:
+        """Publish that a recipient was taken out of a mail, if anybody wants to hear of it.
+
+        Raises:
+            QueueUnavailable: it was not taken.
+        """
+        if SUPPRESSED in self.states:
+            self._publish(taken_out_event(record, out, source=self.source, now=now))
+
+    def _publish(self, event: MailEvent) -> None:
+        self.publisher.publish(event.to_json(), event.data.state or "", properties_of(event))
+
+
+def taken_out_event(record: MailRecord, out: TakenOut, *, source: str, now: int) -> MailEvent:
+    """The event of a suppressed recipient; of one mail and recipient it always has the same id."""
+    event = state_event(record, SUPPRESSED, out.reason or None, source=source, now=now)
+    identity = f"{record.mail_id}\0{out.recipient.lower()}\0\0{SUPPRESSED}"
+    return event.model_copy(
+        update={
+            "id": hashlib.sha256(identity.encode()).hexdigest()[:32],
+            "data": event.data.model_copy(update={"recipient": out.recipient}),
+        }
+    )
 
 
 def state_event(
@@ -58,6 +84,8 @@ def state_event(
         type=f"postbus.mail.{state}",
         subject=record.mail_id,
         time=rfc3339(now),
+        traceparent=record.traceparent,
+        tracestate=record.tracestate,
         data=MailEventData(
             mail_id=record.mail_id,
             key=record.key,

@@ -57,6 +57,17 @@ def delay_after(  # noqa: PLR0913  # each is a fact of its own, given by name
     if verdict == "quota":
         until_tomorrow = DAY - (now + zone_offset) % DAY
         return min(LONGEST_DELAY, until_tomorrow + int(QUOTA_SPREAD * chance))
-    ceiling = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(attempt, 30))
     wish = answer.retry_after_ms if isinstance(answer, Rejected) else None
-    return min(LONGEST_DELAY, max(int(ceiling * chance), wish or 0, 1_000))
+    return min(LONGEST_DELAY, max(jittered(attempt, chance, LONGEST_DELAY), wish or 0))
+
+
+def jittered(attempt: int, chance: float, longest: int) -> int:
+    """An exponential wait with full jitter, in ms; a second at least.
+
+    Args:
+        attempt: how often it was tried, from 1.
+        chance: a random number from 0 to 1.
+        longest: the ceiling of the wait, in ms.
+    """
+    ceiling = min(longest, FIRST_DELAY * 2 ** min(attempt, 30))
+    return max(int(ceiling * chance), 1_000)

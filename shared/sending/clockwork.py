@@ -8,13 +8,14 @@ through a queue has its message, which comes back by itself.)
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import structlog
 
 from shared.sending.announce import Announcer
+from shared.sending.claims import LEASE_MARGIN
 from shared.sending.consumer import Consumer
-from shared.sending.mailer import LEASE_MARGIN
 from shared.stores.ledger import Ledger
 from shared.triggers.context import Invocation
 from shared.triggers.json_bytes import NotJson, read_json
@@ -37,11 +38,13 @@ class Clockwork:
         consumer: sends a timer's mail.
         ledger: is swept.
         announcer: publishes what was found.
+        purges: delete what has expired elsewhere; each takes the time and says how much it was.
     """
 
     consumer: Consumer
     ledger: Ledger
     announcer: Announcer
+    purges: tuple[Callable[[int], int], ...] = ()
 
     def tick(self, tick: TimerEvent, call: Invocation) -> dict[str, int]:
         """Do what one tick asks for; returns what was done, counted.
@@ -72,7 +75,7 @@ class Clockwork:
             if self.ledger.change(row, held):
                 done["held"] += 1
                 log.warning("mail.held", mail_id=row.mail_id, why="its caller's process died")
-        done["purged"] = self.ledger.purge(now)
+        done["purged"] = self.ledger.purge(now) + sum(purge(now) for purge in self.purges)
         return done
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from shared.schema.mail_request import Attachment, MailRequest, ReplyAddress, Sender, Template
 from shared.schema.problems import InvalidMail, Problem
 from shared.sending.identity import (
     HEADER,
@@ -14,6 +14,11 @@ from shared.sending.identity import (
     message_id_of,
     read_message_id,
 )
+from shared.sending.scopes import unsubscribe_scope
+from shared.sending.unsubscribe import Unsubscribe, UnsubscribeLinks
+
+if TYPE_CHECKING:  # functions that read no mails never build their models
+    from shared.schema.mail_request import Attachment, MailRequest, ReplyAddress, Sender, Template
 
 NOTIFY_PREFIX = "X-User-Notify-"
 MESSAGE_ID = "Message-ID"
@@ -30,6 +35,7 @@ class Policy:
         allowed_recipients: addresses or `@domain`; `*` allows all. Empty allows all in
             production and nobody elsewhere.
         redirect_to: where every mail goes instead of to its recipients; for test environments.
+        links: makes unsubscribe links; None where no address for them is set.
     """
 
     environment: str
@@ -37,6 +43,7 @@ class Policy:
     allowed_senders: tuple[str, ...] = ()
     allowed_recipients: tuple[str, ...] = ()
     redirect_to: str | None = None
+    links: UnsubscribeLinks | None = None
 
     @property
     def recipients_allowed(self) -> tuple[str, ...]:
@@ -74,6 +81,12 @@ class OutgoingMail:
         """The sender's address, or its bare domain: one of them is always there."""
         return self.sender.address or self.sender.domain or ""
 
+    def marked(self, token: MailToken) -> OutgoingMail:
+        """The same call with another token in its packed header."""
+        headers = dict(self.headers)
+        headers[HEADER] = str(token)
+        return replace(self, headers=tuple(headers.items()))
+
 
 def compose(mail: MailRequest, policy: Policy, token: MailToken) -> OutgoingMail:
     """Make the call's content.
@@ -86,6 +99,8 @@ def compose(mail: MailRequest, policy: Policy, token: MailToken) -> OutgoingMail
     Raises:
         InvalidMail: the environment does not allow this sender or a recipient.
     """
+    from shared.schema.mail_request import ReplyAddress  # noqa: PLC0415  # see above
+
     sender = _sender(mail, policy)
     to, bcc = _recipients(mail, policy)
     reply = mail.reply_to if isinstance(mail.reply_to, ReplyAddress) else None
@@ -106,7 +121,7 @@ def compose(mail: MailRequest, policy: Policy, token: MailToken) -> OutgoingMail
         track_clicks=mail.track_clicks,
         unsubscribe_link=mail.unsubscribe_link,
         unsubscribe_filter=mail.unsubscribe_filter,
-        headers=_headers(mail, token, sender),
+        headers=_headers(mail, token, sender, _unsubscribe(mail, policy, token, sender, to)),
         attachments=tuple(mail.attachments),
     )
 
@@ -118,7 +133,7 @@ def check(mail: MailRequest, policy: Policy) -> None:
         InvalidMail: with every problem that was found.
     """
     problems = list(mail.unsupported())
-    for step in (_sender, _recipients, _identity):
+    for step in (_sender, _recipients, _identity, _links):
         try:
             step(mail, policy)
         except InvalidMail as refusal:
@@ -185,8 +200,34 @@ def _recipients(mail: MailRequest, policy: Policy) -> tuple[tuple[str, ...], tup
     return tuple(mail.to), tuple(mail.bcc)
 
 
-def _headers(mail: MailRequest, token: MailToken, sender: Sender) -> tuple[tuple[str, str], ...]:
-    headers = dict(mail.headers)
+def _links(mail: MailRequest, policy: Policy) -> UnsubscribeLinks | None:
+    """What makes the mail's unsubscribe link; None where it wants none."""
+    if mail.unsubscribe and policy.links is None:
+        raise _refusal(
+            "/unsubscribe",
+            "unsubscribe-not-set-up",
+            f"environment {policy.environment} has no address for unsubscribe links: "
+            "POSTBUS_PUBLIC_URL has to be the https address of the function webhooks",
+        )
+    return policy.links if mail.unsubscribe else None
+
+
+def _unsubscribe(
+    mail: MailRequest, policy: Policy, token: MailToken, sender: Sender, to: tuple[str, ...]
+) -> dict[str, str]:
+    """The headers for one-click unsubscribe, where the mail wants them."""
+    links = _links(mail, policy)
+    if links is None:
+        return {}
+    scope = unsubscribe_scope(sender.address or sender.domain or "", mail.unsubscribe_filter)
+    # The schema has made sure that it is one recipient.
+    return links.headers(Unsubscribe(token.mail_id, to[0], scope))
+
+
+def _headers(
+    mail: MailRequest, token: MailToken, sender: Sender, more: dict[str, str]
+) -> tuple[tuple[str, str], ...]:
+    headers = {**mail.headers, **more}
     if not any(name.lower() == MESSAGE_ID.lower() for name in headers):
         domain = (sender.address or sender.domain or "").rpartition("@")[2]
         headers[MESSAGE_ID] = message_id_of(token.environment, token.mail_id, domain)

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 # The one packed header that DirectMail gives back; a name that users may not take.
@@ -38,6 +39,7 @@ class MailToken:
         return f"v1.{self.environment}.{self.mail_id}.{self.attempt}"
 
 
+@lru_cache(maxsize=256)  # an attempt asks several times
 def mail_id_of(environment: str, key: str) -> str:
     """The mail id: 26 letters and digits derived from the environment and the key."""
     digest = hashlib.sha256(f"{environment}\0{key}".encode()).digest()
@@ -66,7 +68,7 @@ def payload_hash(given: Mapping[str, Any]) -> str:
 
     Taken over the fields as they were given and not over the model, so that a deploy that adds a
     field with a default does not turn a repeat into "another payload". The key is left out: it may
-    come in a header as well.
+    come in a header as well. So is the trace, which a repeat has anew.
     """
-    fields = {name: value for name, value in given.items() if name != "key"}
+    fields = {name: value for name, value in given.items() if name not in ("key", "trace")}
     return "1:" + hashlib.sha256(_canonical(fields).encode()).hexdigest()

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
 from shared.schema import limits
-from shared.schema.mail_request import MailRequest, parse_mail
 from shared.schema.problems import InvalidMail, Problem
-from shared.sending.identity import PART_MARK
+from shared.sending.identity import PART_MARK, payload_hash
 from shared.triggers.json_bytes import NotJson, read_json
 from shared.triggers.queue import QueueMessage
+
+if TYPE_CHECKING:
+    from shared.schema.mail_request import MailRequest
 
 ENVELOPE = "postbus"
 ENVELOPE_VERSION = 1
@@ -37,6 +40,17 @@ REDRIVE_STEP = 2
 # https://www.alibabacloud.com/help/en/mns/product-overview/limits
 QUEUE_PAYLOAD_MAX = limits.QUEUE_BODY_MAX * 3 // 4
 MAIL_ON_QUEUE_MAX = QUEUE_PAYLOAD_MAX - limits.ENVELOPE_RESERVE
+
+
+def parse_mail(fields: Any) -> MailRequest:
+    """Check a mail request; functions that read none never build its models.
+
+    Raises:
+        InvalidMail: lists what is wrong with it.
+    """
+    from shared.schema import mail_request  # noqa: PLC0415  # see above
+
+    return mail_request.parse_mail(fields)
 
 
 @dataclass(frozen=True)
@@ -67,6 +81,24 @@ class Letter:
     custody: int = 0
     first_seen: int = 0
     history: tuple[Note, ...] = ()
+
+    @cached_property
+    def payload(self) -> str:
+        """The fingerprint of what was asked for."""
+        return payload_hash(self.given)
+
+    @property
+    def trace(self) -> dict[str, Any]:
+        """The columns of a mail's row that tell its producer's trace; none where it has none."""
+        trace = self.mail.trace
+        if trace is None:
+            return {}
+        return {"traceparent": trace.traceparent, "tracestate": trace.tracestate}
+
+    @property
+    def goes_as_many(self) -> bool:
+        """Whether each recipient gets a mail of its own."""
+        return self.mail.separate and len(self.mail.to) > 1
 
     def next(self, note: Note, *, step: int = 1) -> Letter:
         """The copy that goes back on the queue; `REDRIVE_STEP` makes the one to bury."""

@@ -31,7 +31,7 @@ https://www.alibabacloud.com/help/en/direct-mail/product-overview/limits
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -103,7 +103,7 @@ class Pacer:
     sleep: Callable[[int], None]
     lock: AbstractContextManager[object]
     chance: Callable[[], float]
-    _stock: list[int] = field(default_factory=list, init=False)
+    _stock: deque[int] = field(default_factory=deque, init=False)
     _held: Counter[int] = field(default_factory=Counter, init=False)
     _dead: int = field(default=0, init=False)
     _renewed: int = field(default=-1, init=False)
@@ -164,13 +164,13 @@ class Pacer:
             self._bury(now)
         if not self._stock or self._stock[0] > until:
             return None
-        return self._stock.pop(0)
+        return self._stock.popleft()
 
     def _bury(self, now: int) -> None:
         """Forget the permits that are past, and count them."""
-        alive = [due for due in self._stock if due + LATE > now]
-        self._dead += len(self._stock) - len(alive)
-        self._stock = alive
+        while self._stock and self._stock[0] + LATE <= now:
+            self._stock.popleft()
+            self._dead += 1
 
     def _renew(self, now: int) -> None:
         """Take the next second's parts, once: after half of this one, or when it has none left."""
@@ -202,8 +202,8 @@ class Pacer:
         for part in range(held, held + parts):
             place = (self._place + part * TURN) % 1
             dues = [start + int(step * (number + place)) for number in range(self._size)]
-            self._stock += [due for due in dues if due >= now]
-        self._stock.sort()
+            self._stock.extend(due for due in dues if due >= now)
+        self._stock = deque(sorted(self._stock))
         oldest = second - HORIZON // SECOND
         self._held = Counter({n: of for n, of in self._held.items() if n >= oldest})
         self._held[second] += parts

@@ -37,8 +37,8 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     "sending": frozenset({"sent", "refused", "waiting", "unknown", "held", "parked", "failed"}),
     "unknown": frozenset({"sent", "sending", "held"}),
     "held": frozenset({"sent", "sending", "unknown", "cancelled"}),
-    "parked": frozenset({"sending", "expired", "cancelled"}),
-    "failed": frozenset({"sending", "expired"}),  # redriven by hand
+    "parked": frozenset({"sending", "expired", "cancelled", "suppressed"}),
+    "failed": frozenset({"sending", "expired", "suppressed"}),  # redriven by hand
     "sent": frozenset(),
     "refused": frozenset(),
     "expired": frozenset(),

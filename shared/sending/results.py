@@ -7,6 +7,7 @@ from typing import Literal
 
 from shared.sending.answers import Answer, Broken, Rejected
 from shared.sending.protocol import Situation
+from shared.sending.suppress import TakenOut
 from shared.sending.verdicts import Verdict
 from shared.stores.ledger import MailRecord
 
@@ -18,6 +19,7 @@ ResultKind = (
         "no-time",  # too little of the invocation is left for a call
         "no-permit",  # the account's rate or quota is used up for the moment
         "expired",  # the mail's own time was over before it could be sent
+        "suppressed",  # nobody is left whom it may be sent to
         "ledger-down",
         "race",  # somebody else changed the row in between
     ]
@@ -37,6 +39,7 @@ class Result:
         settled: False where the ledger could not be told that the mail was sent.
         denied: for `no-permit`, `throttled` or `quota`.
         news: whether this attempt found out that the mail's outcome is unknown.
+        taken_out: the recipients whom it does not go to, because they are suppressed.
     """
 
     kind: ResultKind
@@ -47,6 +50,7 @@ class Result:
     settled: bool = True
     denied: str = ""
     news: bool = False
+    taken_out: tuple[TakenOut, ...] = ()
 
     @property
     def code(self) -> str:
@@ -55,4 +59,6 @@ class Result:
             return self.answer.code
         if self.denied:
             return self.denied
+        if self.record is not None and self.record.state == "suppressed":
+            return self.record.reason or ""
         return self.answer.kind if isinstance(self.answer, Broken) else ""

@@ -35,6 +35,10 @@ class MailRecord:
         expires_at: from when on the row counts as not there; 0 for never.
         resent: how often it was sent again because nobody knew and no evidence came.
         notify: what the sender wanted back on every event, names as given.
+        traceparent: the trace that the mail's producer was in (W3C Trace Context); likewise
+            `tracestate`.
+        unsubscribe_filter: for which mails an unsubscription from this one counts, as given.
+        suppressed: how many recipients were taken out of it.
     """
 
     mail_id: str
@@ -59,6 +63,10 @@ class MailRecord:
     carrier: str = "queue"
     expires_at: int = 0
     resent: int = 0
+    traceparent: str | None = None
+    tracestate: str | None = None
+    unsubscribe_filter: str | None = None
+    suppressed: int = 0
 
 
 @dataclass(frozen=True)

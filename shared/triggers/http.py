@@ -28,12 +28,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """One HTTP answer; `body` is sent as JSON."""
+    """One HTTP answer: `body` is sent as JSON, `text` (a page, say) as it is."""
 
     status: int
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
+    text: str | None = None
 
 
 class BadHttpEvent(ValueError):
@@ -66,7 +67,9 @@ def read_http_event(event: bytes) -> Request:
 def write_http_answer(response: Response) -> dict[str, Any]:
     """The mapping that the platform turns into the HTTP answer; all four keys, always."""
     headers = {"Content-Type": response.content_type, "Cache-Control": "no-store"}
-    body = "" if response.body is None else json.dumps(response.body, ensure_ascii=False)
+    body = response.text or ""
+    if response.body is not None:
+        body = json.dumps(response.body, ensure_ascii=False)
     return {
         "statusCode": response.status,
         "headers": {**headers, **response.headers},

@@ -10,8 +10,15 @@ from typing import Any, TypeVar
 import pytest
 
 from shared.api.mails import Mails
+from shared.api.recipients import RecipientApi
 from shared.api.routes import Api
+from shared.api.suppressions import SuppressionApi
 from shared.errors import QueueUnavailable
+from shared.sending.claims import KEEP
+from shared.sending.suppress import SuppressionList
+from shared.stores.sqlite.events import SqliteEventLog
+from shared.stores.sqlite.recipients import SqliteRecipients
+from shared.stores.sqlite.suppressions import SqliteSuppressions
 from shared.triggers.http import Request, Response
 from tests.sending.conftest import Crash, World, quiet
 
@@ -47,7 +54,12 @@ class Service:
             lambda: 0.5,
             self.at_most,
         )
-        self.api = Api(mails, "test")
+        database = world.ledger.inner.database
+        self.suppressions = SuppressionList(SqliteSuppressions(database), b"k" * 32)
+        recipients = RecipientApi(
+            self.suppressions, SqliteRecipients(database), SqliteEventLog(database, KEEP)
+        )
+        self.api = Api(mails, SuppressionApi(self.suppressions), recipients, "test")
 
     def ask(self, method: str, path: str, *, body: bytes = b"", **fields: Any) -> Response:
         """One request of any kind."""

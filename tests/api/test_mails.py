@@ -661,11 +661,68 @@ def test_looking_a_mail_up(service: Service) -> None:
             {
                 "recipient": "ada@example.net",
                 "state": "delivered",
+                "marks": [],
                 "attempt": 1,
                 "at": "2026-11-22T12:00:01.500Z",
             }
         ],
     }
+
+
+def test_what_is_shown_of_a_recipient_adds_up(service: Service) -> None:
+    """A late bounce wins over the delivery, marks stand beside it, each attempt by itself."""
+    service.post(MAIL, headers=KEY)
+    mail_id = service.world.mailer.mail_id("k")
+    for attempt, state in ((1, "opened"), (1, "bounced"), (1, "delivered"), (2, "clicked")):
+        service.world.ledger.record_delivery(
+            DeliveryRecord(mail_id, "ada@example.net", attempt, state, NOON + attempt)
+        )
+    shown = told(service.ask("GET", f"/v1/mails/{mail_id}"))["recipients"]
+    assert [(each["attempt"], each["state"], each["marks"]) for each in shown] == [
+        (1, "bounced", ["opened"]),
+        (2, None, ["clicked"]),
+    ]
+
+
+PARENT = f"00-{'4b' * 16}-{'0f' * 8}-01"
+
+
+@pytest.mark.parametrize(
+    ("headers", "own", "kept"),
+    [
+        ({"traceparent": PARENT, "tracestate": "a=1"}, None, (PARENT, "a=1")),
+        ({"traceparent": f" {PARENT} "}, None, (PARENT, None)),
+        ({"traceparent": PARENT, "tracestate": "\u00fc"}, None, (PARENT, None)),
+        ({"traceparent": "00-0-0-0"}, None, (None, None)),
+        ({"tracestate": "a=1"}, None, (None, None)),
+        ({}, {"traceparent": PARENT}, (PARENT, None)),
+        ({"traceparent": PARENT.replace("4", "5")}, {"traceparent": PARENT}, (PARENT, None)),
+    ],
+)
+@pytest.mark.parametrize("prefer", [{}, {"prefer": "respond-async"}])
+def test_the_trace_of_a_request_is_kept(
+    service: Service,
+    headers: dict[str, str],
+    own: dict[str, str] | None,
+    kept: tuple[str | None, str | None],
+    prefer: dict[str, str],
+) -> None:
+    """From its headers or from the mail itself, sent now or later; a broken one is none."""
+    mail = {**MAIL, **({"trace": own} if own else {})}
+    assert service.post(mail, headers={**KEY, **headers, **prefer}).status in (201, 202)
+    row = service.world.ledger.get(service.world.mailer.mail_id("k"))
+    assert row is not None
+    assert (row.traceparent, row.tracestate) == kept
+
+
+def test_a_repeat_in_another_trace_is_a_repeat(service: Service) -> None:
+    """A producer that tries again is in a span of its own by then; the first one's is kept."""
+    service.post(MAIL, headers={**KEY, "traceparent": PARENT})
+    again = service.post(MAIL, headers={**KEY, "traceparent": PARENT.replace("4", "5")})
+    assert (again.status, len(service.world.provider.calls)) == (201, 1)
+    row = service.world.ledger.get(service.world.mailer.mail_id("k"))
+    assert row is not None
+    assert row.traceparent == PARENT
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,14 @@ from shared import logs
 from shared.cloud.directmail import DirectMail, Endpoint
 from shared.cloud.queues import Queues
 from shared.cloud.smq import Smq
+from shared.concurrency import AtOnce
 from shared.delivery.forward import Forwarder
+from shared.delivery.outlet import Outlet
+from shared.delivery.routing import Routing
 from shared.errors import QueueUnavailable
 from shared.schema.mail_request import Attachment, ReplyAddress, Sender
 from shared.sending.compose import OutgoingMail
+from shared.stores.sqlite.events import SqliteEventLog
 from shared.stores.sqlite.ledger import SqliteLedger
 from shared.triggers.context import Credentials, Invocation
 from shared.triggers.events import read_events
@@ -93,10 +97,14 @@ def forward_all() -> dict[str, int]:
     """Forward a bounce, events of other types and rubbish, all of them with canaries."""
     smq = Smq(f"http://127.0.0.1:{GIVEN['smq']}")
     smq.use(invocation())
-    queues = Queues(smq, mails="q", rejected="q", dead="q", topic="t")
+    queues = Queues(smq, mails="q", rejected="q", dead="q", events="q", dead_events="q")
     queues.reject(CANARY["text"])
     ledger = SqliteLedger(Path(GIVEN["ledger"]))
-    forwarder = Forwarder(ledger, queues, "local", "postbus/local")
+    log = SqliteEventLog(ledger.database, 86_400_000)
+    routing = Routing(("topic:t", "queue:q", "topic:missing"))
+    at_once, clock = AtOnce(4), invocation().clock
+    outlet = Outlet(queues, routing, log, at_once, lambda: 0.5, clock, 86_400_000)
+    forwarder = Forwarder(ledger, outlet, queues, "local", "postbus/local", "forward")
     data = {
         "rcpt": CANARY["to"],
         "from": CANARY["reply"],
@@ -105,12 +113,13 @@ def forward_all() -> dict[str, int]:
         "env_id": "1",
     }
     event = {"id": "1", "source": "acs:dm", "type": "dm:Deliver:Fail", "data": data}
-    batch = [event, {**event, "type": "dm:Trace:Open"}, {**event, "data": CANARY["text"]}]
+    opened = {**event, "id": "2", "type": "dm:Trace:Open"}
+    batch = [event, opened, {**event, "data": CANARY["text"]}]
     ends = forwarder.forward_all(read_events(json.dumps(batch).encode()), invocation())
     ends += forwarder.forward_all(read_events(CANARY["text"].encode()), invocation())
     smq.use(invocation(access_key_secret=CANARY["wrong"]))
     try:
-        queues.publish(CANARY["text"], "t", {})
+        queues.deliver("topic:t", CANARY["text"], "t", {})
     except QueueUnavailable as error:
         structlog.get_logger("postbus").error("smq.failed", error=str(error))
     ledger.close()

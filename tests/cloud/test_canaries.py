@@ -71,7 +71,7 @@ def test_no_log_line_holds_what_a_mail_says(
     printed = ran.stdout + ran.stderr
     assert json.loads(ran.stdout.splitlines()[-1]) == {
         "answers": ["Accepted", "Accepted", "Rejected", "Rejected", "Broken", "Broken"],
-        "ends": {"bounced": 1, "unrecognised": 3},
+        "ends": {"bounced": 1, "opened": 1, "unrecognised": 2},
     }
     assert "event.forwarded" in printed
     assert "smq.failed" in printed

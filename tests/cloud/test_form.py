@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from alibabacloud_dm20151123.client import Client
+from alibabacloud_dm20151123 import models
 from alibabacloud_tea_openapi.utils import Utils
-from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
 from darabonba.core import DaraCore
 from darabonba.request import DaraRequest
 from darabonba.response import DaraResponse
@@ -15,8 +15,10 @@ from darabonba.runtime import RuntimeOptions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.cloud.directmail import DirectMail, Endpoint
+from shared.cloud.directmail import DirectMail, Endpoint, _form_fields, _parameters
 from shared.cloud.form import form_of
+from shared.schema.mail_request import ReplyAddress, Sender, Template
+from shared.sending.compose import OutgoingMail
 from shared.triggers.context import Credentials
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"])) | st.text("%+ &=~_.-<>2B\n")
@@ -28,11 +30,27 @@ def test_a_form_is_the_one_that_the_sdk_makes(fields: dict[str, str | int]) -> N
     assert form_of(fields).decode() == Utils.to_form(fields)
 
 
-@pytest.mark.parametrize("body", [{"A": "1 +%é", "B": 2}, {"A": ["x", "y"]}, {}])
-def test_the_request_is_signed_as_by_the_sdk(
-    body: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+MAILS: list[dict[str, Any]] = [
+    {"html": "<p>1 +%é 世界</p>", "bcc": ("b@example.net",), "tag": "t", "track_clicks": True},
+    {"text": None, "template": Template(id="7", data={"name": "é & +", "n": "1"})},
+    {
+        "sender": Sender(domain="auth.example", alias="A & B"),
+        "domain_auth": True,
+        "address_type": "random",
+        "ip_pool_id": "pool",
+        "reply_address": ReplyAddress(address="help@example.org", alias="Hilfe"),
+        "unsubscribe_link": "disabled",
+        "unsubscribe_filter": "edm_id",
+    },
+    {"reply_to_console": True},
+]
+
+
+@pytest.mark.parametrize("changes", MAILS)
+def test_the_request_is_the_one_that_the_sdk_makes(
+    changes: dict[str, Any], outgoing: Callable[..., OutgoingMail], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Body, headers and signature are equal; what is no plain form is left to the SDK."""
+    """Body, headers and signature are those of the SDK's own method for this action."""
     sent: list[DaraRequest] = []
 
     def answer(request: DaraRequest, _runtime: Any = None) -> DaraResponse:
@@ -44,16 +62,16 @@ def test_the_request_is_signed_as_by_the_sdk(
     monkeypatch.setattr(DaraCore, "do_action", staticmethod(answer))
     monkeypatch.setattr(Utils, "get_nonce", staticmethod(lambda: "nonce"))
     monkeypatch.setattr(Utils, "get_timestamp", staticmethod(lambda: "2026-01-01T00:00:00Z"))
+    mail = outgoing(**changes)
     client = DirectMail(Endpoint("cn-hangzhou"))._shared(Credentials("id", "secret", "token"))
-    for call in (client.call_api, lambda *given: Client.call_api(client, *given)):
-        params = Params(
-            action="SingleSendMail", version="2015-11-23", protocol="HTTPS", pathname="/",
-            method="POST", auth_type="AK", style="RPC", req_body_type="formData", body_type="json",
-        )  # fmt: skip
-        call(params, OpenApiRequest(query={}, body=dict(body)), RuntimeOptions())
+    client.send_form(_form_fields(mail), RuntimeOptions())
+    request = models.SingleSendMailRequest().from_map(_parameters(mail))
+    client.single_send_mail_with_options(request, RuntimeOptions())
     ours, theirs = sent
     assert ours.headers == theirs.headers
     assert _bytes(ours.body) == _bytes(theirs.body)
+    assert (ours.query, ours.method) == (theirs.query, theirs.method)
+    assert (ours.protocol, ours.pathname) == (theirs.protocol, theirs.pathname)
 
 
 def test_a_client_lasts_as_long_as_its_credentials() -> None:

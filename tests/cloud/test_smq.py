@@ -204,7 +204,8 @@ def queues(smq: Smq, smq_twin: Any) -> Queues:
         smq_twin.running.do(lambda n=name: smq_twin.broker.ensure_queue(n, QueueAttributes()))
         while smq_twin.take(name):
             pass
-    return Queues(smq, **names, topic="t")
+    smq_twin.running.do(lambda: smq_twin.broker.ensure_queue("sink", QueueAttributes()))
+    return Queues(smq, **names, events="mails", retries="rejected", dead_events="dead")
 
 
 def test_each_purpose_has_its_queue(queues: Queues, smq_twin: Any) -> None:
@@ -215,7 +216,11 @@ def test_each_purpose_has_its_queue(queues: Queues, smq_twin: Any) -> None:
     queues.settle(Settlement("mail", "env-1"), 0)
     queues.reject("why")
     queues.bury(letter)
-    queues.publish("event", "sent", {"id": "1"})
+    queues.deliver("topic:t", "event", "sent", {"id": "1", "traceparent": "00-1"})
+    queues.deliver("queue:sink", "event", "sent", {"id": "1", "traceparent": "00-1"})
+    queues.retry("retried", 0)
+    queues.lay_aside("aside", "")
+    queues.lay_aside("of its own", "sink")
 
     def bodies(queue: str) -> list[str]:
         return [base64.b64decode(message.body).decode() for message in smq_twin.take(queue)]
@@ -223,9 +228,15 @@ def test_each_purpose_has_its_queue(queues: Queues, smq_twin: Any) -> None:
     back, proof = (json.loads(body) for body in bodies("mails"))
     assert (back["custody"], back["key"], back["mail"]) == (3, "key", given)
     assert proof["settle"] == ["mail", "env-1", None]
-    assert bodies("rejected") == ["why"]
-    assert json.loads(bodies("dead")[0])["custody"] == 3
+    assert bodies("rejected") == ["why", "retried"]
+    buried, aside = bodies("dead")
+    assert (json.loads(buried)["custody"], aside) == (3, "aside")
     assert smq_twin.published("t")[-1].body == "event"
+    event, own = smq_twin.take("sink")
+    assert [base64.b64decode(each.body) for each in (event, own)] == [b"event", b"of its own"]
+    told = {each.name: each.value for each in event.properties}
+    assert told == {"id": "1", "traceparent": "00-1"}
+    assert [each.name for each in event.system_properties] == ["traceparent"]
 
 
 def test_credentials_of_the_invocation_are_not_kept_by_the_client(smq: Smq, call: Call) -> None:

@@ -140,6 +140,34 @@ def test_a_server_that_never_answers_is_given_up_in_time(
     assert 0.3 < time.monotonic() - began < 3
 
 
+@pytest.mark.parametrize("operation", ["send", "publish"])
+def test_a_brief_call_is_over_soon_and_is_not_tried_again(
+    *, script: Script, client: Callable[..., Smq], operation: str
+) -> None:
+    """Silence costs one short time-out, where others wait; a broken connection is tried twice."""
+    server = script("hang")
+    smq = client(server.port)
+    actions: dict[str, Callable[[], str]] = {
+        "send": lambda: smq.send("q", "{}", brief=True),
+        "publish": lambda: smq.publish("t", "{}", tag="x", properties={}, brief=True),
+    }
+    began = time.monotonic()
+    with pytest.raises(QueueUnavailable):
+        actions[operation]()
+    assert 1.5 < time.monotonic() - began < 3.5
+    assert len(server.requests) == 1
+    assert smq._transport._timeout().total == pytest.approx(7.0, abs=0.2)
+
+
+def test_a_brief_call_over_a_broken_connection_is_tried_again(
+    script: Script, respond: Respond, client: Callable[..., Smq]
+) -> None:
+    """That is over at the second try, and costs no time."""
+    server = script("reset", respond(201, SENT))
+    assert client(server.port).send("q", "{}", brief=True) == "M"
+    assert len(server.requests) == 2
+
+
 @pytest.mark.parametrize(
     ("left_ms", "total"), [(60_000, 7.0), (3_000, 3.0), (500, 0.5), (0, 0.1), (-5, 0.1)]
 )

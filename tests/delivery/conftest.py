@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from shared.delivery.facts import DeliveryFact, Unrecognised
 from shared.delivery.forward import Forwarder
+from shared.delivery.outlet import Outlet
 from shared.delivery.read import read_event
+from shared.delivery.routing import Routing
 from shared.errors import LedgerUnavailable, QueueUnavailable
 from shared.sending.identity import MailToken, mail_id_of
+from shared.stores.events import RecordedEvent
 from shared.stores.ledger import Channel, DeliveryRecord, MailRecord
 from shared.triggers.context import Invocation
 from shared.triggers.events import read_events
@@ -30,6 +33,7 @@ class MemoryLedger:
 
     mails: dict[str, MailRecord] = field(default_factory=dict)
     states: list[DeliveryRecord] = field(default_factory=list)
+    senders: dict[str, Channel] = field(default_factory=dict)
     channels: list[tuple[str, Channel]] = field(default_factory=list)
     sightings: list[tuple[str, str, int]] = field(default_factory=list)
     down: frozenset[str] = frozenset()
@@ -66,6 +70,11 @@ class MemoryLedger:
         self.states.append(record)
         return True
 
+    def channel(self, sender: str) -> Channel:
+        """See `Ledger.channel`."""
+        self._fail("channel")
+        return self.senders.get(sender, Channel())
+
     def note_channel(self, sender: str, channel: Channel) -> None:
         """See `Ledger.note_channel`."""
         self._fail("note_channel")
@@ -83,11 +92,12 @@ class MemoryLedger:
 
 @dataclass(frozen=True)
 class Published:
-    """One message of the topic."""
+    """One message of a sink."""
 
     body: str
     tag: str
     properties: Mapping[str, str]
+    sink: str = ""
 
     @property
     def event(self) -> Any:
@@ -96,29 +106,151 @@ class Published:
 
 
 @dataclass
-class MemoryTopic:
-    """A topic that keeps what it takes; `takes` is how many messages that is.
+class MemoryPost:
+    """Queues and topics in memory.
 
-    `deferred` are the events that went back on their queue, with their delays.
+    `takes` is how many messages the sinks take altogether; `down` names sinks, and `retries`,
+    `dead` and `events`, that take none. `deferred`, `letters` and `dead` are what went there.
     """
 
     messages: list[Published] = field(default_factory=list)
-    takes: int = 1_000
+    takes: int = 1_000_000
+    down: set[str] = field(default_factory=set)
+    codes: dict[str, str] = field(default_factory=dict)
     deferred: list[tuple[str, int]] = field(default_factory=list)
+    letters: list[tuple[Any, int]] = field(default_factory=list)
+    dead: list[tuple[str, Any]] = field(default_factory=list)
+    tried: list[str] = field(default_factory=list)
 
     def defer(self, event: str, delay: int) -> str:
-        """See `Publisher.defer`."""
-        if not self.takes:
-            raise QueueUnavailable("the queue takes nothing")
+        """See `Shelf.defer`."""
+        self._fail("events")
         self.deferred.append((event, delay))
-        return f"deferred-{len(self.deferred)}"
+        return "deferred"
 
-    def publish(self, body: str, tag: str, properties: Mapping[str, str]) -> str:
-        """See `Publisher.publish`."""
+    def retry(self, letter: str, delay: int) -> str:
+        """See `Post.retry`."""
+        self._fail("retries")
+        self.letters.append((json.loads(letter), delay))
+        return "put back"
+
+    def lay_aside(self, letter: str, queue: str) -> str:
+        """See `Post.lay_aside`."""
+        self._fail("dead")
+        self.dead.append((queue, json.loads(letter)))
+        return "laid aside"
+
+    def deliver(self, sink: str, body: str, tag: str, properties: Mapping[str, str]) -> str:
+        """See `Post.deliver`."""
+        self.tried.append(sink)
+        self._fail(sink)
         if len(self.messages) >= self.takes:
             raise QueueUnavailable("the topic takes no more")
-        self.messages.append(Published(body, tag, dict(properties)))
+        self.messages.append(Published(body, tag, dict(properties), sink))
         return f"message-{len(self.messages)}"
+
+    def of(self, sink: str) -> list[Any]:
+        """The events that a sink has taken."""
+        return [message.event for message in self.messages if message.sink == sink]
+
+    def _fail(self, name: str) -> None:
+        if name in self.down:
+            raise QueueUnavailable(f"{name} takes nothing", code=self.codes.get(name))
+
+
+@dataclass
+class MemoryEventLog:
+    """A log of events in memory; `down` names the methods that fail."""
+
+    events: dict[str, RecordedEvent] = field(default_factory=dict)
+    down: set[str] = field(default_factory=set)
+
+    def use(self, invocation: Invocation) -> None:
+        """See `EventLog.use`."""
+
+    def knows(self, event_id: str) -> bool:
+        """See `EventLog.knows`."""
+        self._fail("knows")
+        return event_id in self.events
+
+    def record(self, event: RecordedEvent) -> None:
+        """See `EventLog.record`."""
+        self._fail("record")
+        self.events.setdefault(event.id, event)
+
+    def between(self, start: int, end: int) -> Iterator[RecordedEvent]:
+        """See `EventLog.between`."""
+        yield from (event for event in self.events.values() if start <= event.at < end)
+
+    def forget(self, recipient: str) -> int:
+        """See `EventLog.forget`."""
+        raise NotImplementedError(recipient)
+
+    def purge(self, now: int) -> int:
+        """See `EventLog.purge`."""
+        raise NotImplementedError(now)
+
+    def _fail(self, method: str) -> None:
+        if method in self.down:
+            raise LedgerUnavailable(f"{method} is down")
+
+
+def one_by_one(work: Callable[[Any], None], lanes: Sequence[Any], _timeout: int) -> list[Any]:
+    """An `at_once` without threads: nothing is ever late."""
+    for lane in lanes:
+        work(lane)
+    return []
+
+
+@dataclass
+class Time:
+    """A clock that stands still until it is moved."""
+
+    now: int = NOW
+
+    def __call__(self) -> int:
+        """The time, in ms since 1970."""
+        return self.now
+
+
+EVENTS_TOPIC = "topic:mail-events"
+
+
+@dataclass
+class Way:
+    """The whole way out, with everything beside it in memory."""
+
+    ledger: Any
+    post: MemoryPost = field(default_factory=MemoryPost)
+    log: MemoryEventLog = field(default_factory=MemoryEventLog)
+    clock: Time = field(default_factory=Time)
+    routing: Routing = field(default_factory=lambda: Routing((EVENTS_TOPIC,)))
+    unmatched: Literal["drop", "forward"] = "drop"
+    patience: int = 86_400_000
+
+    @property
+    def outlet(self) -> Outlet:
+        """A new instance's."""
+        return Outlet(
+            self.post, self.routing, self.log, one_by_one, lambda: 0.5, self.clock, self.patience
+        )
+
+    def forwarder(self) -> Forwarder:
+        """A new instance's."""
+        return Forwarder(
+            self.ledger,
+            self.outlet,
+            self.post,
+            ENVIRONMENT,
+            f"postbus/{ENVIRONMENT}",
+            self.unmatched,
+        )
+
+    def run(self, event: Any, forwarder: Forwarder | None = None) -> dict[str, int]:
+        """Forward events (bytes, or a document), as the function does; the counts of their ends."""
+        data = event if isinstance(event, bytes) else json.dumps(event).encode()
+        call = Invocation("1-abc", "f", self.clock.now + 60_000, None, self.clock)
+        return dict((forwarder or self.forwarder()).forward_all(read_events(data), call))
 
 
 @pytest.fixture(scope="session")
@@ -181,19 +313,19 @@ def ledger(mail: MailRecord) -> MemoryLedger:
 
 
 @pytest.fixture
-def topic() -> MemoryTopic:
-    """An empty topic."""
-    return MemoryTopic()
+def way(ledger: MemoryLedger) -> Way:
+    """The way out."""
+    return Way(ledger)
 
 
 @pytest.fixture
-def forward(ledger: Any, topic: MemoryTopic) -> Callable[..., dict[str, int]]:
-    """Forwards events (bytes, or a document), as the function does; the counts of their ends."""
-    forwarder = Forwarder(ledger, topic, ENVIRONMENT, f"postbus/{ENVIRONMENT}")
-    call = Invocation("1-abc", "delivery-events", NOW + 60_000, None, lambda: NOW)
+def topic(way: Way) -> MemoryPost:
+    """What was published, and what waits."""
+    return way.post
 
-    def run(event: Any) -> dict[str, int]:
-        data = event if isinstance(event, bytes) else json.dumps(event).encode()
-        return dict(forwarder.forward_all(read_events(data), call))
 
-    return run
+@pytest.fixture
+def forward(way: Way) -> Callable[..., dict[str, int]]:
+    """Forwards events (bytes, or a document), as one instance does; the counts of their ends."""
+    forwarder = way.forwarder()
+    return lambda event: way.run(event, forwarder)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from shared.delivery.clean import clean_event
 from shared.delivery.facts import DeliveryFact
-from shared.delivery.forward import clean_event
 from shared.schema.mail_event import MailEvent
 from shared.stores.ledger import MailRecord
 
@@ -138,7 +138,11 @@ def test_a_bounce_is_told_with_its_reason_and_without_a_delivery_time(
     assert event["type"] == "postbus.mail.bounced"
     assert event["time"] == "2024-04-29T03:07:12Z"
     data = event["data"]
-    assert (data["state"], data["reason"], data["permanent"]) == ("bounced", "SmtpNxBox", True)
+    assert (data["state"], data["reason"], data["permanent"]) == (
+        "bounced",
+        "mailbox-not-found",
+        True,
+    )
     assert data["smtp"] == {"code": 554, "message": "554 RCPT ... dosn't exist"}
     assert data["times"]["delivered_at"] is None
     assert data["raw"] == json.loads(sample("directmail-deliver-fail.json"))

@@ -15,9 +15,11 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FUNCTIONS = ("clock", "delivery_events", "mail_api", "send_mail")
+FUNCTIONS = ("clock", "delivery_events", "mail_api", "send_mail", "webhooks")
+# Those of them that send.
+SENDERS = ("clock", "mail_api", "send_mail")
 # Rooms that do no I/O: what they need is handed in.
-PURE = ("schema", "triggers", "sending", "delivery", "api")
+PURE = ("schema", "triggers", "sending", "delivery", "api", "hooks")
 
 # What a pure module may import from outside, all of it computing only.
 COMPUTING = frozenset(
@@ -31,6 +33,8 @@ COMPUTING = frozenset(
         "datetime",  # without its clocks, see CLOCKS
         "functools",
         "hashlib",
+        "hmac",
+        "html",  # text in, text out
         "idna",
         "itertools",
         "json",
@@ -42,6 +46,7 @@ COMPUTING = frozenset(
         "typing",
         "unicodedata",
         "urllib.parse",  # text in, text out
+        "xml.parsers",  # likewise: expat
         "zlib",
     }
 )
@@ -65,8 +70,15 @@ VALUE_TYPES = {
 }
 # Module -> what of another room it may know beyond that, and why.
 SHARED_TOOLS = {
-    # Tablestore's SDK keeps connections as SMQ's does, and its instance is frozen as well.
-    "shared.stores.tablestore.sdk": {"shared.cloud.idle"},
+    # SDKs are imported without what waits for its first use.
+    "shared.cloud.directmail_sdk": {"shared.sdk_loading"},
+    # Tablestore's keeps connections as SMQ's does, with the same certificates, and its instance is
+    # frozen as well.
+    "shared.stores.tablestore.sdk": {
+        "shared.cloud.idle",
+        "shared.sdk_loading",
+        "shared.cloud.tls",
+    },
 }
 
 
@@ -130,7 +142,10 @@ def is_implementation(module: str) -> bool:
     return within(module, "shared.cloud", "shared.stores") and module not in {
         "shared.cloud",
         "shared.stores",
+        "shared.stores.events",
         "shared.stores.ledger",
+        "shared.stores.recipients",
+        "shared.stores.suppressions",
     }
 
 
@@ -165,7 +180,8 @@ def test_functions_go_through_the_root() -> None:
         for each in imports()
         if within(each.importer, "functions")
         and not within(each.imported, "shared.app", "shared.triggers", "shared.api.problems")
-        and each.imported not in {"__future__", "typing"}
+        # coldstart: it has to come before anything else is imported.
+        and each.imported not in {"__future__", "typing", "shared.coldstart"}
     ] == []
 
 
@@ -303,6 +319,7 @@ def loaded(name: str, folder: Path) -> dict[str, list[str]]:
         "PATH": os.environ.get("PATH", ""),
         "POSTBUS_ENVIRONMENT": "test",
         "POSTBUS_SMQ_ENDPOINT": "http://127.0.0.1:9",
+        "POSTBUS_SUPPRESSION_KEY": "no secret, but it has the length",
         "POSTBUS_LEDGER": f"sqlite:{folder / 'ledger.db'}",
     }
     process = subprocess.run(  # noqa: S603  # our own program, above
@@ -332,14 +349,19 @@ def found(modules: list[str], packages: tuple[str, ...]) -> set[str]:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_only_who_sends_loads_the_sending_sdk(name: str, folder: Path) -> None:
-    """`delivery_events` never imports the DirectMail SDK, most of a cold start; the others do."""
+    """Who does not send never imports the DirectMail SDK, most of a cold start; the others do."""
     modules = loaded(name, folder)
-    sends = name != "delivery_events"
+    sends = name in SENDERS
     assert found(modules["import"], SENDING) == set()
     assert ("alibabacloud_dm20151123" in modules["ready"]) is sends
     assert ("shared.cloud.directmail" in modules["ready"]) is sends
     if not sends:
         assert found(modules["ready"], SENDING) == set()
+
+
+def test_only_a_push_pays_for_certificates(folder: Path) -> None:
+    """The package that reads them is large; `webhooks` loads it when the first push comes."""
+    assert found(loaded("webhooks", folder)["ready"], ("cryptography",)) == set()
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -357,6 +379,7 @@ def test_the_initializer_makes_ready(name: str, folder: Path) -> None:
         "delivery_events": "shared.delivery.forward",
         "mail_api": "shared.api.routes",
         "send_mail": "shared.sending.consumer",
+        "webhooks": "shared.hooks.routes",
     }
     assert {needed[name], "shared.stores.sqlite.ledger", "shared.cloud.smq"} <= set(ready)
 

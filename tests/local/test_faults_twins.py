@@ -383,6 +383,7 @@ def test_every_kind_of_events_is_tested() -> None:
     [
         ("publish-fails", MNSServerException, 0),
         ("publish-lost-answer", MNSClientNetworkException, 1),
+        ("publish-hangs", MNSClientNetworkException, 0),
         ("down", MNSClientNetworkException, 0),
     ],
 )
@@ -397,7 +398,8 @@ def test_a_send_that_fails(
         if what == "queue"
         else (lambda: topic.publish_message(TopicMessage("hello")))
     )
-    twins.set(Rule("smq", "*", kind))
+    seconds = {"publish-hangs": 0.1}.get(kind)  # then the connection is reset
+    twins.set(Rule("smq", "*", kind, seconds=seconds))
     with pytest.raises(error):
         send()
     twins.faults.clear()
@@ -454,5 +456,6 @@ def test_a_queue_trigger_gets_nothing_while_smq_is_down(twins: Twins) -> None:
 def test_every_kind_of_smq_is_tested() -> None:
     """This file has a test for each of them."""
     assert set(KINDS["smq"]) == {
-        *("down", "duplicate", "publish-fails", "publish-lost-answer", "redeliver"),
+        *("down", "duplicate", "publish-fails", "publish-hangs", "publish-lost-answer"),
+        "redeliver",
     }

@@ -651,10 +651,10 @@ def test_subscribing_again_needs_the_same_wish(sdk: MnsAccount, topic: str, queu
     assert refused(lambda: subscription.subscribe(meta)) == "SubscriptionAlreadyExist"
 
 
-def test_only_queues_can_be_subscribed(sdk: MnsAccount, topic: str) -> None:
+def test_only_queues_and_urls_can_be_subscribed(sdk: MnsAccount, topic: str) -> None:
     """What this twin would silently never push to is refused."""
     subscription = sdk.get_subscription(topic, next(NAMES))
-    for endpoint in ("http://127.0.0.1/x", "mail:directmail:a@b.c", "acs:mns:x:y:queues/q"):
+    for endpoint in ("ftp://127.0.0.1/x", "mail:directmail:a@b.c", "acs:mns:x:y:queues/q"):
         meta = SubscriptionMeta(endpoint)
         assert refused(partial(subscription.subscribe, meta)) == "EndpointInvalid"
 

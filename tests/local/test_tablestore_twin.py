@@ -551,7 +551,7 @@ def test_requests_that_are_none(twin: Twin) -> None:
     assert (big.status_code, b"OTSRequestBodySizeExceed" in big.content) == (413, True)
 
 
-@pytest.mark.parametrize("operation", ["BatchGetRow", "Search", ""])
+@pytest.mark.parametrize("operation", ["BatchWriteRow", "Search", ""])
 def test_operations_that_it_does_not_have(twin: Twin, operation: str) -> None:
     """What the twin cannot do is refused with its name."""
     answer = post(twin, operation)

@@ -140,9 +140,15 @@ class NotingMailer(Mailer):
 
     note: Callable[[dict[str, Any]], None] = staticmethod(lambda _note: None)
 
-    def attempt(self, letter: Letter, call: Invocation, carrier: Carrier = "queue") -> Result:
+    def attempt(
+        self,
+        letter: Letter,
+        call: Invocation,
+        carrier: Carrier = "queue",
+        outgoing: OutgoingMail | None = None,
+    ) -> Result:
         """See `Mailer.attempt`."""
-        result = super().attempt(letter, call, carrier)
+        result = super().attempt(letter, call, carrier, outgoing)
         row = result.record
         type(self).note(
             {

@@ -37,6 +37,8 @@ FULL: dict[str, Any] = {
     "track_clicks": True,
     "unsubscribe_link": "disabled",
     "unsubscribe_filter": "mailfrom_domain",
+    # With `true` there could be neither bcc nor a List-Unsubscribe of the sender's own.
+    "unsubscribe": False,
     "headers": {
         "message-id": "<4711.abc@example.com>",
         "LIST-UNSUBSCRIBE": "<https://example.com/u?=1>, <mailto:u@example.com>",
@@ -50,6 +52,7 @@ FULL: dict[str, Any] = {
     "send_at": "2026-11-22T12:00:00Z",
     "on_unknown": "hold",
     "lane": "bulk",
+    "trace": {"traceparent": f"00-{'4b' * 16}-{'0f' * 8}-01", "tracestate": "a=1,b=2"},
 }
 
 # What is added to the smallest mail, and makes another good one.
@@ -66,6 +69,12 @@ GOOD_MAILS: dict[str, dict[str, Any]] = {
     "answers to the console's address": {"reply_to": "console"},
     "answers to nobody": {"reply_to": "none"},
     "answers to an address": {"reply_to": {"address": "a@example.com"}},
+    "one-click unsubscribe": {"unsubscribe": True},
+    "one-click unsubscribe for many": {
+        "unsubscribe": True,
+        "to": ["ada@example.net", "bob@example.net"],
+        "separate": True,
+    },
     "clicks in html": {"track_clicks": True, "tag": "t", "html": "<a>"},
     "clicks in a template": {
         "track_clicks": True,

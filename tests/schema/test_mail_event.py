@@ -39,7 +39,7 @@ def test_a_delivered_event_reads_as_documented() -> None:
             env_id="600000",
             recipient="ada@example.net",
             state="delivered",
-            reason="SendOk",
+            classification="SendOk",
             smtp=Smtp(code=250, message="250 Send Mail OK"),
             tag="orders",
             sender="orders@example.com",
@@ -62,7 +62,9 @@ def test_a_delivered_event_reads_as_documented() -> None:
             "env_id": "600000",
             "recipient": "ada@example.net",
             "state": "delivered",
-            "reason": "SendOk",
+            "reason": None,
+            "classification": "SendOk",
+            "bounce": None,
             "permanent": None,
             "smtp": {"code": 250, "message": "250 Send Mail OK"},
             "tag": "orders",
@@ -73,6 +75,9 @@ def test_a_delivered_event_reads_as_documented() -> None:
                 "delivered_at": None,
                 "occurred_at": "2026-11-22T09:30:00.250000Z",
             },
+            "url": None,
+            "user_agent": None,
+            "client_ip": None,
             "raw": {"type": "dm:Deliver:Succeed", "data": {"x": None}},
         },
     }
@@ -85,6 +90,17 @@ def test_what_nobody_could_read_still_has_the_same_members() -> None:
     assert "subject" not in document
     assert set(document["data"]) == set(MailEventData.model_fields)
     assert document["data"]["smtp"] == {"code": None, "message": None}
+
+
+def test_a_trace_is_told_only_where_there_is_one() -> None:
+    """CloudEvents knows no null: an attribute without a value is left out."""
+    event = MailEvent(
+        type=VALIDATED, data=MailEventData(), traceparent="00-1-2-01", tracestate="a=b", **HEAD
+    )
+    told = json.loads(event.to_json())
+    assert (told["traceparent"], told["tracestate"]) == ("00-1-2-01", "a=b")
+    bare = json.loads(MailEvent(type=VALIDATED, data=MailEventData(), **HEAD).to_json())
+    assert set(told) - set(bare) == {"traceparent", "tracestate"}
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -112,6 +128,7 @@ BAD: dict[str, dict[str, Any]] = {
     "a state without its type": {"type": VALIDATED, "data": {"state": "sent"}},
     "a time without offset": {"type": VALIDATED, "data": {}, "time": "2026-11-22T09:30:00"},
     "an empty id": {"type": VALIDATED, "data": {}, "id": ""},
+    "a bounce of no kind": {"type": VALIDATED, "data": {"bounce": "soft"}},
     "an unknown member": {"type": VALIDATED, "data": {"mailid": "1"}},
 }
 

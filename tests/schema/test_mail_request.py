@@ -50,6 +50,7 @@ def test_what_is_left_out_has_its_default(good: dict[str, Any]) -> None:
         "track_clicks": False,
         "unsubscribe_link": None,
         "unsubscribe_filter": None,
+        "unsubscribe": False,
         "headers": {},
         "notify": {},
         "attachments": [],
@@ -58,6 +59,7 @@ def test_what_is_left_out_has_its_default(good: dict[str, Any]) -> None:
         "send_at": None,
         "on_unknown": None,
         "lane": None,
+        "trace": None,
     }
 
 
@@ -115,6 +117,15 @@ BAD: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
     "a tag": ({"tag": "a b"}, [("tag", "/tag")]),
     "a tag of full-width letters": ({"tag": "\uff54\uff41\uff47"}, [("tag", "/tag")]),
     "a tag with a line break": ({"tag": "tag\n"}, [("tag", "/tag")]),
+    "a trace": ({"trace": {"traceparent": "00-1-2-01"}}, [("traceparent", "/trace/traceparent")]),
+    "a trace of zeros": (
+        {"trace": {"traceparent": f"00-{'0' * 32}-{'1' * 16}-01"}},
+        [("traceparent", "/trace/traceparent")],
+    ),
+    "a trace's state": (
+        {"trace": {"traceparent": f"00-{'1' * 32}-{'1' * 16}-01", "tracestate": "ü"}},
+        [("tracestate", "/trace/tracestate")],
+    ),
     "a lane": ({"lane": "a b"}, [("id", "/lane")]),
     "a pool": ({"ip_pool_id": "上"}, [("id", "/ip_pool_id")]),
     "a template's id": ({"text": None, "template": {"id": " "}}, [("id", "/template/id")]),

@@ -27,6 +27,7 @@ from shared.sending.consumer import Consumer
 from shared.sending.identity import HEADER, read_token
 from shared.sending.letters import Letter, Settlement
 from shared.sending.mailer import Mailer
+from shared.sending.opening import Opened
 from shared.stores.ledger import Channel, DeliveryRecord, MailRecord
 from shared.stores.sqlite.ledger import SqliteLedger
 from shared.triggers.context import Invocation
@@ -301,11 +302,11 @@ class Queues:
 
 
 def one_by_one(
-    work: Callable[[QueueMessage], None], messages: Sequence[QueueMessage], _timeout: int
-) -> list[QueueMessage]:
+    work: Callable[[Opened], None], batch: Sequence[Opened], _timeout: int
+) -> list[Opened]:
     """An `at_once` without threads: nothing is ever late."""
-    for message in messages:
-        work(message)
+    for opened in batch:
+        work(opened)
     return []
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from shared.errors import LedgerUnavailable, QueueUnavailable
+from shared.sending.claims import LEASE_MARGIN
 from shared.sending.clockwork import SWEEP, Clockwork
 from shared.sending.identity import payload_hash
-from shared.sending.mailer import LEASE_MARGIN
 from shared.triggers.timer import TimerEvent
 from tests.api.conftest import MAIL, Service
 from tests.sending.conftest import GRACE, NOON, World

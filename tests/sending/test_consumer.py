@@ -13,10 +13,12 @@ import structlog
 from shared.errors import QueueUnavailable
 from shared.sending.answers import Accepted, Answer, Broken, Rejected
 from shared.sending.backoff import ATTEMPTS_MAX
+from shared.sending.claims import CALL_MARGIN, LEASE_MARGIN
 from shared.sending.compose import Policy
-from shared.sending.consumer import LEDGER_WAIT_MAX, RACES_MAX, SHORT_WAIT, Consumer
+from shared.sending.consumer import RACES_MAX, Consumer
+from shared.sending.custody import LEDGER_WAIT_MAX, SHORT_WAIT
 from shared.sending.identity import PART_MARK, payload_hash
-from shared.sending.mailer import CALL_MARGIN, LEASE_MARGIN
+from shared.sending.opening import Opened
 from shared.triggers.queue import QueueMessage
 from tests.sending.conftest import GRACE, NOON, POLICY, TIMEOUT, Say, World
 
@@ -496,15 +498,15 @@ class Straggling:
 
     def __call__(
         self,
-        work: Callable[[QueueMessage], None],
-        messages: Sequence[QueueMessage],
+        work: Callable[[Opened], None],
+        batch: Sequence[Opened],
         timeout: int,
-    ) -> list[QueueMessage]:
+    ) -> list[Opened]:
         """Leave every message unfinished."""
         self.timeouts.append(timeout)
         if self.begun:
-            self.unfinished += [lambda m=message: work(m) for message in messages]  # type: ignore[misc]  # bound early
-        return list(messages)
+            self.unfinished += [lambda o=opened: work(o) for opened in batch]  # type: ignore[misc]  # bound early
+        return list(batch)
 
     def finish(self) -> None:
         """The stragglers end."""

@@ -12,9 +12,10 @@ import pytest
 import structlog
 
 from shared.sending.answers import Accepted, Rejected
+from shared.sending.claims import KEEP
 from shared.sending.compose import Policy
 from shared.sending.identity import payload_hash
-from shared.sending.mailer import KEEP, Mailer
+from shared.sending.mailer import Mailer
 from shared.sending.protocol import check_transition
 from shared.sending.unknowns import PATIENCE
 from shared.stores.ledger import Channel, MailRecord

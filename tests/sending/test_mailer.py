@@ -11,10 +11,11 @@ import pytest
 
 from shared.schema.problems import InvalidMail
 from shared.sending.answers import Accepted, Answer, Broken, Rejected
+from shared.sending.claims import CALL_MARGIN, CALL_MINIMUM, LEASE_MARGIN
 from shared.sending.compose import OutgoingMail, Policy
 from shared.sending.identity import HEADER, payload_hash
 from shared.sending.letters import REDRIVE_STEP
-from shared.sending.mailer import CALL_MARGIN, CALL_MINIMUM, LEASE_MARGIN, Mailer
+from shared.sending.mailer import Mailer
 from shared.sending.results import Result
 from shared.sending.verdicts import Verdict
 from shared.stores.sqlite.ledger import SqliteLedger
@@ -156,7 +157,7 @@ def test_the_attempt_travels(world: World) -> None:
     world.provider.script = [Say(Broken("connect"))]
     result = attempt(world)
     assert result.record is not None
-    world.mailer.release(result.record, "waiting", custody=1, reason="", now=NOON)
+    world.mailer.settling.release(result.record, "waiting", custody=1, reason="", now=NOON)
     attempt(world, custody=1)
     first, second = (dict(mail.headers) for mail, _ in world.provider.calls)
     mail_id = world.mailer.mail_id("k")
@@ -202,7 +203,7 @@ def test_a_race_for_a_waiting_mail(world: World) -> None:
     """Who loses the race for a waiting mail makes no call, and the winner's claim stands."""
     world.write(state="waiting", payload=payload(world))
     world.ledger.meanwhile["change"] = lambda: world.ledger.inner.change(
-        world.row(), world.mailer._claimed(world.row(), world.clock.invocation())
+        world.row(), world.mailer.claims._claimed(world.row(), world.clock.invocation())
     )
     assert attempt(world).kind == "race"
     assert (world.row().state, world.provider.calls) == ("sending", [])
@@ -231,7 +232,7 @@ def test_no_release_over_evidence(world: World, state: str) -> None:
     world.provider.script = [Say(Broken("read-timeout"), meanwhile=world.prove)]
     result = attempt(world)
     assert result.record is not None
-    told = world.mailer.release(result.record, state, custody=1, reason="x", now=NOON)
+    told = world.mailer.settling.release(result.record, state, custody=1, reason="x", now=NOON)
     assert (told, world.row().state) == (False, "sent")
 
 
@@ -242,7 +243,7 @@ def test_no_release_of_anothers_claim(world: World) -> None:
     assert old is not None
     world.clock.now = old.lease_until
     assert attempt(world).kind == "unknown-early"
-    assert world.mailer.release(old, "waiting", custody=1, reason="", now=NOON) is False
+    assert world.mailer.settling.release(old, "waiting", custody=1, reason="", now=NOON) is False
     assert world.row().state == "unknown"
 
 
@@ -254,21 +255,21 @@ def test_no_release_beside_the_protocol(world: World, state: str, to: str) -> No
     """A state that may not follow is a mistake of the program, and stops it."""
     row = world.write(state=state)
     with pytest.raises(ValueError, match=f"{state} -> {to}"):
-        world.mailer.release(row, to, custody=0, reason="", now=NOON)
+        world.mailer.settling.release(row, to, custody=0, reason="", now=NOON)
     assert world.row() == row
 
 
 def test_release_keeps_the_highest_number(world: World) -> None:
     """A late release with a lower number does not bring replaced copies back to life."""
     row = world.write(state="sending", custody=7)
-    world.mailer.release(row, "waiting", custody=3, reason="", now=NOON + 1)
+    world.mailer.settling.release(row, "waiting", custody=3, reason="", now=NOON + 1)
     assert (world.row().custody, world.row().updated_at) == (7, NOON + 1)
 
 
 def test_the_grace_runs_from_the_first_unknown(world: World) -> None:
     """Handing an unknown mail on does not start its grace anew."""
     row = world.write(state="unknown", unknown_since=NOON - 500)
-    world.mailer.release(row, "unknown", custody=1, reason="", now=NOON)
+    world.mailer.settling.release(row, "unknown", custody=1, reason="", now=NOON)
     assert (world.row().unknown_since, world.row().custody) == (NOON - 500, 1)
 
 
@@ -349,7 +350,7 @@ def test_ledger_down_at_the_release(world: World) -> None:
     """A release that fails is told as such and raises nothing: the lease ends by itself."""
     row = world.write(state="sending")
     world.ledger.down = {"change"}
-    assert world.mailer.release(row, "waiting", custody=1, reason="", now=NOON) is False
+    assert world.mailer.settling.release(row, "waiting", custody=1, reason="", now=NOON) is False
 
 
 def test_a_given_back_claim_with_the_ledger_down(world: World) -> None:

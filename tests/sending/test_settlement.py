@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from shared.errors import QueueUnavailable
-from shared.sending.consumer import SHORT_WAIT
+from shared.sending.custody import SHORT_WAIT
 from shared.sending.letters import Settlement, read_settlement
 from shared.triggers.queue import QueueMessage
 from tests.api.conftest import Service

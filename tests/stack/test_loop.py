@@ -65,18 +65,16 @@ def test_a_bounce_comes_back_as_bounced(
     }
 
 
-def test_a_complaint_is_forwarded_unrecognised(
-    make_stack: Callable[..., Any], mail: dict[str, Any]
-) -> None:
-    """An event of a type that this version does not read is forwarded whole, and not lost."""
+def test_a_complaint_comes_home(make_stack: Callable[..., Any], mail: dict[str, Any]) -> None:
+    """It carries the Message-ID alone, and still is told as this mail's, with its notify values."""
     stack = make_stack()
-    stack.put([json.dumps({**mail, "to": ["complaint@example.net"]})])
+    stack.put([json.dumps({**mail, "to": ["complaint@example.net"], "key": "c"})])
     events = stack.take_events(lambda found: len(found) >= 2, 60)
     by_type = {event["type"]: event["data"] for event in events}
-    assert set(by_type) == {"postbus.mail.delivered", "postbus.event.unrecognised"}
-    raw = by_type["postbus.event.unrecognised"]["raw"]
-    assert raw["type"] == "dm:Feedback:FblReport"
-    assert raw["data"]["block_email"] == "complaint@example.net"
+    assert set(by_type) == {"postbus.mail.delivered", "postbus.mail.complained"}
+    told = by_type["postbus.mail.complained"]
+    assert (told["key"], told["recipient"]) == ("c", "complaint@example.net")
+    assert told["notify"] == mail["notify"]
 
 
 def test_a_mail_for_each_recipient(make_stack: Callable[..., Any], mail: dict[str, Any]) -> None:

@@ -134,6 +134,10 @@ OTHER: dict[str, Any] = {
     "carrier": "caller",
     "resent": 9,
     "expires_at": 9,
+    "unsubscribe_filter": "edm_id",
+    "suppressed": 9,
+    "traceparent": "other",
+    "tracestate": "other",
 }
 
 

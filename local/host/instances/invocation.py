@@ -40,7 +40,7 @@ class Call:
 
     Attributes:
         payload: the event.
-        trigger: what caused it, for the activity: invoke, http, queue, timer or eventbridge.
+        trigger: what caused it, for the activity: invoke, http, queue, topic, timer or eventbridge.
         messages: how many queue messages the event holds, for the activity.
         request_id: the platform's id of it.
         retry_count: how often it was repeated before, for the function's context.

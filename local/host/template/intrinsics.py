@@ -100,6 +100,8 @@ class Evaluator:
             self._under_way.pop()
 
     def _ref(self, name: Any, path: str) -> Any:
+        if not isinstance(name, str):
+            raise TemplateError(path, f"{name!r} is not a name")
         if name == "ALIYUN::NoValue":
             return NO_VALUE
         if name in self._scope.values:
@@ -110,13 +112,19 @@ class Evaluator:
 
     def _get_att(self, value: Any, path: str) -> Any:
         parts = value.split(".", 1) if isinstance(value, str) else value
-        if not (isinstance(parts, list) and len(parts) == _PAIR):
+        if not (
+            isinstance(parts, list)
+            and len(parts) == _PAIR
+            and all(isinstance(part, str) for part in parts)
+        ):
             raise TemplateError(path, "needs a resource and an attribute")
         resource, attribute = parts
         if resource not in self._scope.resources:
             raise TemplateError(path, f"there is no resource {resource!r}")
         written = self._scope.resources[resource]
         properties = written.get("Properties", {})
+        if not isinstance(properties, dict):
+            raise TemplateError(f"Resources.{resource}.Properties", "is not a mapping")
         composed = _COMPOSED.get((written.get("Type"), attribute))
         if composed:
             return self._sub(composed % resource, path)
@@ -161,7 +169,11 @@ class Evaluator:
 
     def _find_in_map(self, value: Any, path: str) -> Any:
         keys = self.evaluate(value, path)
-        if not (isinstance(keys, list) and len(keys) == _CHOICE):
+        if not (
+            isinstance(keys, list)
+            and len(keys) == _CHOICE
+            and all(isinstance(key, str | int) for key in keys)
+        ):
             raise TemplateError(path, "needs a mapping, a key and a second key")
         found: Any = self._scope.mappings
         for key in keys:

@@ -105,7 +105,10 @@ class _Reader:
         )
         queues = self._all("ALIYUN::MNS::Queue", read_queue)
         topics = self._all("ALIYUN::MNS::Topic", lambda properties: properties.text("TopicName"))
-        rules = self._all("ALIYUN::EventBridge::Rule", read_rule)
+        rules = tuple(
+            read_rule(properties, self._metadata(name))
+            for name, properties in self._of("ALIYUN::EventBridge::Rule").items()
+        )
         subscriptions = self._all("ALIYUN::MNS::Subscription", read_subscription)
         unknown = self._others()
         return Template(

@@ -31,15 +31,34 @@ def _parameter(name: str, rules: Mapping[str, Any], given: Mapping[str, str]) ->
         # A deployment must be told; here it matters only to what is not simulated.
         return DeployTime(f"the parameter {name}, which was not given")
     allowed = rules.get("AllowedValues")
+    if not isinstance(allowed, list | None):
+        raise TemplateError(f"{path}.AllowedValues", "is not a list")
     if allowed is not None and str(value) not in map(str, allowed):
         raise TemplateError(path, f"{value!r} is none of {', '.join(map(str, allowed))}")
-    if not re.fullmatch(rules.get("AllowedPattern", "(?s).*"), str(value)):
-        raise TemplateError(path, f"{value!r} does not match {rules['AllowedPattern']}")
+    pattern = str(rules.get("AllowedPattern", "(?s).*"))
+    if not re.fullmatch(pattern, str(value)):
+        raise TemplateError(path, f"{value!r} does not match {pattern}")
+    _limits(path, rules, str(value))
     if rules.get("Type") == "Boolean":
         return str(value).lower() == "true"
     if rules.get("Type") == "Number":
         return value if isinstance(value, int | float) else _number(path, value)
     return str(value)
+
+
+def _limits(path: str, rules: Mapping[str, Any], value: str) -> None:
+    """The limits of a text's length and of a number."""
+    is_number = rules.get("Type") == "Number"
+    for key in ("MinValue", "MaxValue", "MinLength", "MaxLength"):
+        if type(rules.get(key, 0)) not in (int, float):
+            raise TemplateError(f"{path}.{key}", "is not a number")
+    size = _number(path, value) if is_number else len(value)
+    what = "it" if is_number else "the length"
+    least, most = ("MinValue", "MaxValue") if is_number else ("MinLength", "MaxLength")
+    if least in rules and size < rules[least]:
+        raise TemplateError(path, f"{what} is {size}, less than {rules[least]}")
+    if most in rules and size > rules[most]:
+        raise TemplateError(path, f"{what} is {size}, more than {rules[most]}")
 
 
 def _number(path: str, value: str) -> float:

@@ -48,6 +48,16 @@ class Properties:
             raise TemplateError(self.where(key), f"only a deployment knows this: {value}")
         return value
 
+    def known(self, key: str) -> None:
+        """Only that the key is there; its value may be known after a deployment only.
+
+        Raises:
+            TemplateError: it is missing.
+        """
+        self._read.add(key)
+        if not self.has(key):
+            raise TemplateError(self.where(key), "is missing")
+
     def text(self, key: str, default: str | None = None) -> str:
         """A text."""
         value = self.raw(key, default)

@@ -9,13 +9,20 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from local.host.model import FunctionSpec, Initializer, QueueSpec, SubscriptionSpec
+from local.host.model import (
+    FunctionSpec,
+    Initializer,
+    QueueSpec,
+    RetryStrategy,
+    SubscriptionSpec,
+)
 from local.host.template.properties import Properties
 from local.host.template.yaml_reader import TemplateError
-from local.twins.eventbridge import Rule, Target
+from local.twins.eventbridge import PushStyle, Rule, Target
 from local.twins.smq.model import QueueAttributes
 
-_TARGETS: tuple[Literal["acs.mns.queue"]] = ("acs.mns.queue",)
+_TARGETS: tuple[Literal["acs.mns.queue", "http", "https"], ...] = ("acs.mns.queue", "http", "https")
+_RETRIES: tuple[RetryStrategy, ...] = ("BACKOFF_RETRY", "EXPONENTIAL_DECAY_RETRY")
 # Function Compute's API has 3 s where nothing is said; limits:
 # https://www.alibabacloud.com/help/en/functioncompute/fc/product-overview/limits-of-usage
 _DEFAULT_TIMEOUT = 3
@@ -70,6 +77,14 @@ def queue_of(arn: str, path: str) -> str:
     return name
 
 
+def topic_of(arn: str, path: str) -> str:
+    """The topic's name in either spelling of its ARN: `…:/topics/name` and `…:topics/name`."""
+    head, found, name = arn.rpartition("topics/")
+    if not (found and name and head.startswith("acs:mns:")):
+        raise TemplateError(path, f"{arn!r} is not a topic's ARN")
+    return name
+
+
 def read_queue(properties: Properties) -> QueueSpec:
     """An `ALIYUN::MNS::Queue`; the defaults are the service's."""
     letters = properties.section("DlqPolicy")
@@ -89,26 +104,47 @@ def read_queue(properties: Properties) -> QueueSpec:
 
 
 def read_subscription(properties: Properties) -> SubscriptionSpec:
-    """An `ALIYUN::MNS::Subscription` whose endpoint is a queue."""
-    properties.word("PushType", ("queue",), "queue")
+    """An `ALIYUN::MNS::Subscription` whose endpoint is a queue or a URL."""
+    url = properties.word("PushType", ("queue", "http"), "queue") == "http"
+    endpoint, where = properties.text("Endpoint"), properties.where("Endpoint")
     return SubscriptionSpec(
         topic=properties.text("TopicName"),
         name=properties.text("SubscriptionName"),
-        queue=queue_of(properties.text("Endpoint"), properties.where("Endpoint")),
+        queue="" if url else queue_of(endpoint, where),
         content_format=properties.word("NotifyContentFormat", ("XML", "JSON", "SIMPLIFIED"), "XML"),
         filter_tag=properties.text("FilterTag", "") or None,
+        endpoint=_url(endpoint, where) if url else None,
+        # A push to a queue needs no repeats here, so there the strategy has no effect.
+        retry=properties.word("NotifyStrategy", _RETRIES, _RETRIES[0]) if url else _RETRIES[0],
     )
 
 
-def read_rule(properties: Properties) -> Rule:
-    """An `ALIYUN::EventBridge::Rule` whose targets are queues."""
+def _url(text: str, path: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise TemplateError(path, f"{text!r} is not a URL")
+    return text
+
+
+def read_rule(properties: Properties, metadata: Properties) -> Rule:
+    """An `ALIYUN::EventBridge::Rule` whose targets are queues or URLs.
+
+    Its metadata may say how pushes to URLs are signed here, where the service chooses itself:
+    `LocalPush: {Version: 1, Newline: true, Array: true, Seconds: true}`.
+    """
     properties.word("EventBusName", ("default",), "default")
     properties.word("Status", ("ENABLE",), "ENABLE")
-    targets = tuple(_read_target(target) for target in properties.sections("Targets"))
+    chosen = metadata.section("LocalPush")
+    style = PushStyle(
+        version=1 if chosen.integer("Version", 2, within=(1, 2)) == 1 else 2,
+        newline=chosen.flag("Newline", default=False),
+        array=chosen.flag("Array", default=False),
+        seconds=chosen.flag("Seconds", default=False),
+    )
+    targets = tuple(_read_target(target, style) for target in properties.sections("Targets"))
     return Rule(properties.text("RuleName"), properties.mapping("FilterPattern"), targets)
 
 
-def _read_target(target: Properties) -> Target:
+def _read_target(target: Properties, style: PushStyle) -> Target:
     kind = target.word("Type", _TARGETS, _TARGETS[0])
     target.text("Id")
     parameters = {item.text("ResourceKey"): item for item in target.sections("ParamList")}
@@ -116,9 +152,13 @@ def _read_target(target: Properties) -> Target:
         form = "ORIGINAL" if key == "Body" else "CONSTANT"
         item.word("Form", (form,), form)
         item.text("Value")
-    encoded = parameters.get("IsBase64Encode")
+    encoded, token = parameters.get("IsBase64Encode"), parameters.get("token")
+    endpoint, where = target.text("Endpoint"), target.where("Endpoint")
+    if kind != "acs.mns.queue":
+        told = token.text("Value") if token is not None else ""
+        return Target(type=kind, name=_url(endpoint, where), token=told, style=style)
     return Target(
         type=kind,
-        name=queue_of(target.text("Endpoint"), target.where("Endpoint")),
+        name=queue_of(endpoint, where),
         base64=encoded is not None and encoded.flag("Value", default=False),
     )

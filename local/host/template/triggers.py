@@ -1,4 +1,4 @@
-"""Reads an `ALIYUN::FC3::Trigger`: http, timer, or eventbridge with the source MNS or Default.
+"""Reads an `ALIYUN::FC3::Trigger`: http, timer, mns_topic, or eventbridge (MNS or Default).
 
 Inside `TriggerConfig` the names are those of Function Compute's API.
 https://www.alibabacloud.com/help/en/functioncompute/fc/developer-reference/api-fc-2023-03-30-struct-trigger
@@ -15,17 +15,20 @@ from local.host.model import (
     QueueTrigger,
     RetryStrategy,
     TimerTrigger,
+    TopicTrigger,
     Trigger,
 )
 from local.host.template.properties import Properties
-from local.host.template.resources import queue_of
+from local.host.template.resources import queue_of, topic_of
 from local.host.template.yaml_reader import TemplateError
 
+# https://www.alibabacloud.com/help/en/functioncompute/fc/developer-reference/api-fc-2023-03-30-struct-mnstopictriggerconfig
+_TAG_LENGTH = 16
 _RETRIES: tuple[RetryStrategy, ...] = ("BACKOFF_RETRY", "EXPONENTIAL_DECAY_RETRY")
 
 
 def read_trigger(properties: Properties, metadata: Properties) -> Trigger:
-    """An `ALIYUN::FC3::Trigger` of type http, timer or eventbridge (source MNS or Default)."""
+    """An `ALIYUN::FC3::Trigger` of a type that this host has."""
     kind = properties.text("TriggerType")
     config = properties.section("TriggerConfig")
     name, function = properties.text("TriggerName"), properties.text("FunctionName")
@@ -43,6 +46,8 @@ def read_trigger(properties: Properties, metadata: Properties) -> Trigger:
         )
     if kind == "eventbridge":
         return _read_eventbridge(name, function, config)
+    if kind == "mns_topic":
+        return _read_topic(name, function, properties)
     raise TemplateError(properties.where("TriggerType"), f"this host has no {kind!r} triggers")
 
 
@@ -91,6 +96,22 @@ def _read_stream(name: str, function: str, config: Properties) -> QueueTrigger:
         tolerate_errors=options.word("errorsTolerance", ("ALL", "NONE"), "NONE") == "ALL",
         dead_letter_queue=_dead_letter_queue(options),
         enabled=config.flag("triggerEnable", default=True),
+    )
+
+
+def _read_topic(name: str, function: str, properties: Properties) -> TopicTrigger:
+    # The topic pushes with this role; without one the trigger cannot be made.
+    properties.known("InvocationRole")
+    config = properties.section("TriggerConfig")
+    tag = config.text("filterTag", "")
+    if len(tag) > _TAG_LENGTH:
+        raise TemplateError(config.where("filterTag"), f"has more than {_TAG_LENGTH} characters")
+    return TopicTrigger(
+        name,
+        function,
+        topic=topic_of(properties.text("SourceArn"), properties.where("SourceArn")),
+        content_format=config.word("notifyContentFormat", ("STREAM", "JSON"), "STREAM"),
+        filter_tag=tag or None,
     )
 
 

@@ -25,6 +25,7 @@ _REASONS: Mapping[tuple[str, str], str] = {
     (_TRIGGER, "TriggerConfig.asyncInvocationType"): "pushes wait for the function's result",
     (_TRIGGER, "TriggerConfig.authType"): "whoever reaches the local port may call",
     (_TRIGGER, "TriggerConfig.disableURLInternet"): "the address is this machine's own",
+    (_TRIGGER, "TriggerConfig.notifyStrategy"): "a message reaches the function at once",
     (_SUBSCRIPTION, "NotifyStrategy"): "a message reaches the queue at once",
     (_RULE, "Targets.DeadLetterQueue"): "an event reaches its target at once",
     (_RULE, "Targets.ErrorsTolerance"): "an event reaches its target at once",
@@ -34,6 +35,11 @@ _WHOLE_TYPES: Mapping[str, str] = {
     "ALIYUN::RAM::Role": "permissions are not checked",
     "ALIYUN::OTS::Instance": "the ledger is a file here, or Tablestore's twin (--ledger)",
     "ALIYUN::OTS::Table": "the twin makes the ledger's tables itself",
+    "ALIYUN::FC3::AsyncInvokeConfig": "a failed asynchronous call is repeated three times",
+    "ALIYUN::FC3::ConcurrencyConfig": "--instances says how many workers a function has",
+    "ALIYUN::SLS::Index": "logs go to the terminal and the state folder",
+    "ALIYUN::SLS::Logstore": "logs go to the terminal and the state folder",
+    "ALIYUN::SLS::Project": "logs go to the terminal and the state folder",
 }
 # Read, because a function can see them, but without their effect.
 _WITHOUT_EFFECT: Mapping[str, tuple[str, ...]] = {_FUNCTION: ("MemorySize", "Role")}

@@ -1,7 +1,7 @@
-"""DirectMail's events, in the form of the EventBridge page of November 2025.
+"""DirectMail's events as EventBridge publishes them: the envelope, and what is in it.
 
-That page shows `Deliver:Fail` whole and names the other types. Feedback events have another
-vocabulary: no `env_id` but `envid` or none, epoch seconds as texts, `message_id` in brackets.
+The page of November 2025 shows `Deliver:Fail` whole and names the other types; `bodies` has what
+each says, `dialects` how it may be spelled.
 https://www.alibabacloud.com/help/en/eventbridge/user-guide/events-of-the-direct-mail-type
 """
 
@@ -9,42 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from local.account import Account
-from local.twins.directmail import fates, headers
+from local.twins.directmail import fates
+from local.twins.directmail.bodies import Occurrence, data
+from local.twins.directmail.catalogue import TYPES
+from local.twins.directmail.dialects import Dialect, china, prc
 from local.twins.directmail.outbox import DueEvent
-from local.twins.directmail.parameters import Mail
-from local.twins.directmail.rules import HeaderStyle
+from local.twins.directmail.reports import KNOWN
 
-# As on the page; console and rules show `acs.dm`, so a receiver has to accept both.
-SOURCE = "acs:dm"
-
-CHINA = timezone(timedelta(hours=8))
-# Addresses that are reserved for documentation (RFC 5737).
-_OUTBOUND_IP = "203.0.113.7"
-_CLIENT_IP = "198.51.100.7"
-
-
-def facts(mail: Mail, message_id: str, at: float) -> dict[str, Any]:
-    """What the events of a mail say of it, kept with it until they are due.
-
-    Args:
-        mail: the mail.
-        message_id: without angle brackets.
-        at: when it was accepted, in seconds since 1970.
-    """
-    return {
-        "account": mail.account,
-        "from": mail.sender,
-        "msg_id": message_id,
-        "headers": mail.headers,
-        "tag": mail.tag or "",
-        "ip_pool_id": mail.ip_pool_id or "",
-        "subject": mail.subject,
-        "at": at,
-    }
+# The subject's last part in 2024; nothing is known of its meaning.
+_SUBJECTS = {"2024": "215672", "2025": "*"}
 
 
 def event_id(event: DueEvent) -> str:
@@ -59,88 +35,45 @@ def event_type(event: DueEvent) -> str:
     return report.type if report else event.kind
 
 
-def render(event: DueEvent, *, account: Account, style: HeaderStyle, now: float) -> dict[str, Any]:
+def occurrence(event: DueEvent) -> Occurrence:
+    """What a planned event reports; its `due_at` is when it happened."""
+    return Occurrence(
+        id=event_id(event),
+        type=event_type(event),
+        at=event.due_at,
+        env_id=event.env_id,
+        recipient=event.recipient,
+        mail=event.facts,
+        report=fates.REPORTS.get(event.kind, KNOWN["SendOk"]),
+    )
+
+
+def render(event: Occurrence, *, account: Account, dialect: Dialect, now: float) -> dict[str, Any]:
     """The event as EventBridge publishes it: CloudEvents 1.0 with Alibaba Cloud's extensions.
 
     Args:
-        event: what happened; its `due_at` is when.
+        event: what happened.
         account: whose default bus it comes on.
-        style: how the notify headers come back.
+        dialect: how it is spelled.
         now: the time of publishing, in seconds since 1970.
     """
-    published = datetime.fromtimestamp(now, CHINA)
     return {
-        "data": _data(event, account.region, style),
-        "id": event_id(event),
-        "source": SOURCE,
+        "data": data(event, account.region, dialect),
+        "id": event.id,
+        "source": dialect.source,
         "specversion": "1.0",
-        "subject": f"acs:dm:{account.region}:{account.id}:*",
-        "time": f"{_local(event.due_at)}+08:00",
-        "type": event_type(event),
+        "subject": f"acs:dm:{account.region}:{account.id}:{_SUBJECTS[dialect.year]}",
+        "time": f"{china(event.at)}+08:00",
+        "type": type_name(event.type, dialect),
         "aliyunaccountid": account.id,
-        "aliyunpublishtime": published.strftime("%Y-%m-%dT%H:%M:%S.")
-        + f"{published.microsecond // 1000:03d}PRC",
+        "aliyunpublishtime": prc(now),
         "aliyuneventbusname": "default",
         "aliyunregionid": account.region,
         "aliyunpublishaddr": "127.0.0.1",
     }
 
 
-def _data(event: DueEvent, region: str, style: HeaderStyle) -> dict[str, Any]:
-    if event.kind == fates.COMPLAINT:
-        return _complaint(event)
-    if event.kind == fates.UNSUBSCRIBE:
-        return {
-            "operate_time": _local(event.due_at),
-            "envid": event.env_id,
-            "from": event.facts["from"],
-            "rcpt": event.recipient,
-            "client_ip": _CLIENT_IP,
-        }
-    return _delivery(event, region, style)
-
-
-def _delivery(event: DueEvent, region: str, style: HeaderStyle) -> dict[str, Any]:
-    mail, report = event.facts, fates.REPORTS[event.kind]
-    header = headers.returned([(name, value) for name, value in mail["headers"]], style)
-    return {
-        **({} if header is None else {"header": header}),
-        "env_id": event.env_id,
-        "account": mail["account"],
-        "from": mail["from"],
-        "rcpt": event.recipient,
-        "msg_id": mail["msg_id"],
-        "channel_name": "bg:vip_local",
-        "outbound_ip": _OUTBOUND_IP,
-        "send_time": _local(mail["at"]),
-        "deliver_time": _local(event.due_at),
-        "status": report.status,
-        "event": report.type,
-        "region": region,
-        "err_code": report.code,
-        "err_msg": report.message.format(rcpt=event.recipient),
-        "failed_type": report.failed_type,
-        "esp": event.recipient.rpartition("@")[2],
-        "ip_pool_id": mail["ip_pool_id"],
-        "is_dedicated_ip": bool(mail["ip_pool_id"]),
-        "tag": mail["tag"],
-    }
-
-
-def _complaint(event: DueEvent) -> dict[str, Any]:
-    mail = event.facts
-    return {
-        "send_time": str(int(mail["at"])),
-        "block_time": str(int(event.due_at)),
-        "send_email": mail["from"],
-        "block_email": event.recipient,
-        "subject": mail["subject"],
-        "message_id": f"<{mail['msg_id']}>",
-        "fbl_isp": "outlook",
-        "fingerprint": f"SMTPD_{event_id(event).replace('-', '')}",
-    }
-
-
-def _local(at: float) -> str:
-    # Naive and in China's time, as the page of 2025 has them.
-    return datetime.fromtimestamp(at, CHINA).strftime("%Y-%m-%dT%H:%M:%S")
+def type_name(kind: str, dialect: Dialect) -> str:
+    """A type's name in a dialect."""
+    name = (dialect.older_type and TYPES[kind].older) or kind
+    return f"{name} " if dialect.trailing_blank else name

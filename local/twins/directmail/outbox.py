@@ -78,6 +78,15 @@ class DueEvent(Planned):
     facts: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Posted:
+    """An accepted mail, as its events tell of it; `recipients` are all, blind copies included."""
+
+    env_id: str
+    recipients: tuple[str, ...]
+    facts: dict[str, Any]
+
+
 class Outbox:
     """The accepted mails of one twin and their events to come.
 
@@ -127,6 +136,23 @@ class Outbox:
             for sequence, env_id, request_id, at, recipients, bcc, parameters in rows
         ]
 
+    def find(self, *, env_id: str | None = None, told: str | None = None) -> Posted | None:
+        """The latest mail of an EnvId, or that says something; without either, the latest.
+
+        Args:
+            env_id: the EnvId.
+            told: a text within what is kept of the mail for its events.
+        """
+        row = self._database.execute(
+            "SELECT env_id, recipients, bcc, facts FROM mails"
+            " WHERE (? IS NULL OR env_id = ?) AND (? IS NULL OR instr(facts, ?))"
+            " ORDER BY sequence DESC LIMIT 1",
+            (env_id, env_id, told, told),
+        ).fetchone()
+        if row is None:
+            return None
+        return Posted(row[0], (*json.loads(row[1]), *json.loads(row[2])), json.loads(row[3]))
+
     def eml_path(self, env_id: str) -> Path:
         """Where the mail of that EnvId is, or is to be written."""
         return self._mails / f"{env_id}.eml"
@@ -136,7 +162,7 @@ class Outbox:
 
         Args:
             mail: the mail; its sequence is given by the outbox and not read.
-            facts: what `events.render` will want to know of it.
+            facts: what `bodies.data` will want to know of it.
             events: the events to come.
         """
         with self._database:

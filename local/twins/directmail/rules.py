@@ -25,6 +25,11 @@ class DirectMailRules:
         event_delay_seconds: from accepting a mail to its delivery event; feedback follows after
             the same time again.
         templates: template ids that exist; None lets every id exist.
+        unverified: domains that were added and whose DNS records are not right yet.
+        frozen: sender addresses that DirectMail has frozen.
+        sends_events: whether its console was told to send events to EventBridge.
+        daily_quota: recipients a day, as the account's summary has it.
+        user_status: of the account: 0 well, 1 frozen, 2 overdue, 4 restricted, 8 deleted.
     """
 
     senders: frozenset[str] = frozenset()
@@ -33,6 +38,11 @@ class DirectMailRules:
     header_style: HeaderStyle = "given"
     event_delay_seconds: float = 0.2
     templates: frozenset[str] | None = None
+    unverified: frozenset[str] = frozenset()
+    frozen: frozenset[str] = frozenset()
+    sends_events: bool = True
+    daily_quota: int = 2000
+    user_status: int = 0
 
     def knows_sender(self, address: str) -> bool:
         """Whether mail may come from this address."""

@@ -10,8 +10,19 @@ from typing import Any
 
 from local.account import Account
 from local.activity import Activity
-from local.twins.directmail import events, fates, headers, mime, parameters, statistics, wire
+from local.twins.directmail import (
+    admin,
+    bodies,
+    events,
+    fates,
+    headers,
+    mime,
+    parameters,
+    statistics,
+    wire,
+)
 from local.twins.directmail.acs3 import SignedRequest, Verifier
+from local.twins.directmail.dialects import Dialect
 from local.twins.directmail.errors import ApiError, refusal
 from local.twins.directmail.outbox import Outbox, Planned, StoredMail
 from local.twins.directmail.reporter import Reporter
@@ -22,6 +33,7 @@ VERSIONS = {
     "AuthorizeFileUpload": "2019-12-19",
     "SingleSendMail": "2015-11-23",
     "SenderStatisticsDetailByParam": "2015-11-23",
+    **dict.fromkeys(admin.ACTIONS, "2015-11-23"),
 }
 OK = 200
 
@@ -70,7 +82,10 @@ class DirectMail:
             emit=emit,
             activity=activity,
             render=lambda event: events.render(
-                event, account=account, style=rules.header_style, now=clock()
+                events.occurrence(event),
+                account=account,
+                dialect=Dialect(header=rules.header_style),
+                now=clock(),
             ),
             clock=clock,
         )
@@ -111,6 +126,8 @@ class DirectMail:
             return self._authorize_upload(given)
         if action == "SenderStatisticsDetailByParam":
             return statistics.details(given, self._outbox)
+        if action in admin.ACTIONS:
+            return admin.answer(action, given, self._rules)
         return {"EnvId": self._send(given, request_id)}
 
     def _send(self, given: wire.Parameters, request_id: str) -> str:
@@ -126,7 +143,7 @@ class DirectMail:
         path.write_bytes(eml)
         self._outbox.add(
             StoredMail(0, env_id, request_id, at, mail.recipients, mail.bcc, given.values, path),
-            events.facts(mail, message_id, at),
+            bodies.facts(mail, message_id, at),
             self._plan(mail, at),
         )
         self._activity.record(

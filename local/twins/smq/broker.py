@@ -8,7 +8,8 @@ https://www.alibabacloud.com/help/en/mns/product-overview/what-is-smq
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from local.account import ACCOUNT_ID
@@ -43,6 +44,10 @@ __all__ = [
 ]
 
 
+Watcher = Callable[[PublishedMessage], None]
+UrlPush = Callable[[Subscription, Notification], None]
+
+
 class Broker(QueueEngine):
     """All queues and topics of the local account.
 
@@ -52,7 +57,7 @@ class Broker(QueueEngine):
     Args:
         database: the SQLite file; it is made when missing, and only one broker may have it open.
         activity: told of `smq.sent`, `smq.published`, `smq.dead_lettered` and, for a subscription
-            whose queue does not exist, `smq.undelivered`.
+            whose queue does not exist (or a URL, while nobody pushes), `smq.undelivered`.
         clock: seconds since 1970; tests hand in their own.
     """
 
@@ -61,6 +66,9 @@ class Broker(QueueEngine):
     ) -> None:
         super().__init__(Database(database), activity=activity, clock=clock)
         self._topics = TopicTable(self._database)
+        self._watchers: list[tuple[str, Watcher]] = []
+        # Takes what is to be pushed to a URL and returns at once; without, that is not delivered.
+        self.push_to_url: UrlPush | None = None
 
     def close(self) -> None:
         """Close the file. Whoever still waits in `receive` must have been cancelled before."""
@@ -102,16 +110,16 @@ class Broker(QueueEngine):
         notify_strategy: str = "BACKOFF_RETRY",
         endpoint: str | None = None,
     ) -> None:
-        """Push what is published on a topic to a queue, or change how that is done.
+        """Push what is published on a topic to a queue or a URL, or change how that is done.
 
         Args:
             topic: its name.
             name: the subscription's name, unique in the topic.
-            queue: the queue's name; it may be created later.
+            queue: the queue's name; it may be created later. Empty where `endpoint` is a URL.
             content_format: SIMPLIFIED (the body alone), JSON or XML.
             filter_tag: only messages with this tag; None takes all.
-            notify_strategy: kept and shown; a push to a queue of this machine does not fail.
-            endpoint: the queue's address as the subscriber gave it.
+            notify_strategy: how a push to a URL is repeated; to a queue of this machine none fails.
+            endpoint: the queue's address as the subscriber gave it, or the URL.
         """
         limits.check_name("subscription", name)
         limits.check_tag("FilterTag", filter_tag)
@@ -179,20 +187,37 @@ class Broker(QueueEngine):
         )
         with self._database.transaction():
             self._topics.record(found, message)
-            self._fan_out(found, message, system_properties)
+            pushes = self._fan_out(found, message, system_properties)
         self._activity.record("smq.published", topic=topic, message_id=message.id, tag=tag)
+        for subscription, notification in pushes:
+            self._push(subscription, notification)
+        for watched, take in self._watchers:
+            if watched == topic:
+                take(message)
         return SentMessage(message.id, body_md5(body))
+
+    @contextmanager
+    def watched(self, topic: str, take: Watcher) -> Iterator[None]:
+        """Hand over what is published on a topic, as a function's trigger gets it.
+
+        Args:
+            topic: its name; it may be created later.
+            take: takes each message once it is written down, and raises nothing.
+        """
+        watcher = (topic, take)
+        self._watchers.append(watcher)
+        try:
+            yield
+        finally:
+            self._watchers.remove(watcher)
 
     def _fan_out(
         self, topic: Topic, message: PublishedMessage, system_properties: Sequence[Property]
-    ) -> None:
+    ) -> list[tuple[Subscription, Notification]]:
+        """Put the message on the queues; what is to be pushed to URLs is given back."""
+        pushes = []
         for subscription in self._topics.subscriptions(topic):
             if subscription.filter_tag not in {None, message.tag}:
-                continue
-            queue = self._queues.find(subscription.queue)
-            if queue is None:
-                lost = {"topic": topic.name, "message_id": message.id, "to": subscription.queue}
-                self._activity.record("smq.undelivered", **lost)
                 continue
             notification = Notification(
                 account=ACCOUNT_ID,
@@ -203,6 +228,10 @@ class Broker(QueueEngine):
                 tag=message.tag,
                 at_ms=message.at_ms,
             )
+            queue = self._queues.find(subscription.queue) if subscription.queue else None
+            if queue is None:
+                pushes.append((subscription, notification))
+                continue
             self._add(
                 queue,
                 notification.render(subscription.content_format),
@@ -211,6 +240,18 @@ class Broker(QueueEngine):
                 message.properties,
                 system_properties,
             )
+        return pushes
+
+    def _push(self, subscription: Subscription, notification: Notification) -> None:
+        if not subscription.queue and self.push_to_url is not None:
+            self.push_to_url(subscription, notification)
+            return
+        self._activity.record(
+            "smq.undelivered",
+            topic=notification.topic,
+            message_id=notification.message_id,
+            to=subscription.queue or subscription.endpoint,
+        )
 
     def published(self, topic: str, *, after: int = 0, limit: int = 100) -> list[PublishedMessage]:
         """What was published on a topic, oldest first; the latest 10,000 are kept.

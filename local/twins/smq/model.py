@@ -116,7 +116,7 @@ class Topic:
 
 @dataclass(frozen=True)
 class Subscription:
-    """A topic's subscription; `queue` is the queue's name out of the endpoint."""
+    """A topic's subscription; `queue` is the queue's name out of the endpoint, empty for a URL."""
 
     name: str
     endpoint: str

@@ -1,4 +1,4 @@
-"""What a topic puts into the message it pushes to a queue, in each NotifyContentFormat.
+"""What a topic puts into the message that it pushes, in each NotifyContentFormat.
 
 https://www.alibabacloud.com/help/doc-detail/27482.htm
 """

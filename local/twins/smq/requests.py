@@ -24,6 +24,7 @@ _QUEUE_NUMBERS = {
     "VisibilityTimeout": "visibility_timeout_seconds",
 }
 _QUEUE_ENDPOINT = re.compile(r"acs:mns:[a-z0-9-]+:[0-9]+:queues/([A-Za-z0-9-]{1,120})\Z")
+_URL = re.compile(r"https?://[!-~]+\Z")
 _INTEGER = re.compile(r"-?[0-9]{1,12}\Z")
 
 
@@ -50,7 +51,7 @@ class Publication:
 
 @dataclass(frozen=True)
 class NewSubscription:
-    """What Subscribe asks for; `queue` is the name out of the endpoint."""
+    """What Subscribe asks for; `queue` is the name out of the endpoint, empty if that is a URL."""
 
     endpoint: str
     queue: str
@@ -122,17 +123,20 @@ def publication(document: bytes) -> Publication:
 
 
 def subscription(document: bytes) -> NewSubscription:
-    """What to subscribe. Only queues are endpoints of this twin."""
+    """What to subscribe. Queues and HTTP(S) addresses are endpoints of this twin."""
     fields = parse(document, "Subscription").fields(
         "Endpoint", "FilterTag", "NotifyStrategy", "NotifyContentFormat"
     )
     endpoint = _text(fields, "Endpoint")
     found = _QUEUE_ENDPOINT.match(endpoint)
-    if found is None:
-        raise refusal("EndpointInvalid", "This twin pushes to acs:mns:<region>:<account>:queues/.")
+    if found is None and not _URL.match(endpoint):
+        raise refusal(
+            "EndpointInvalid",
+            "This twin pushes to acs:mns:<region>:<account>:queues/<queue> and to http(s)://.",
+        )
     return NewSubscription(
         endpoint=endpoint,
-        queue=found[1],
+        queue=found[1] if found else "",
         content_format=_text(fields, "NotifyContentFormat", "XML"),
         filter_tag=_text(fields, "FilterTag", "") or None,
         notify_strategy=_strategy(fields),

@@ -22,6 +22,9 @@ from local.twins.tablestore.wire import (
     write_rows,
 )
 
+# Rows of one BatchGetRow.
+# https://www.alibabacloud.com/help/en/tablestore/product-overview/general-limits
+BATCH_ROWS = 100
 # What one GetRange reads at most.
 SCAN_ROWS = 5000
 SCAN_BYTES = 4 * 1024 * 1024
@@ -104,6 +107,34 @@ def get_row(store: Store, instance: str, body: bytes) -> Any:
     return answer
 
 
+def batch_get_row(store: Store, instance: str, body: bytes) -> Any:
+    """BatchGetRow. A row that cannot be read fails by itself; one that is not there is empty."""
+    request = read_message(pb.BatchGetRowRequest, body)
+    if not 0 < sum(len(part.primary_key) for part in request.tables) <= BATCH_ROWS:
+        raise invalid(f"Rows count must be in [1, {BATCH_ROWS}].")
+    answer = pb.BatchGetRowResponse()
+    for part in request.tables:
+        _check_versions(part)
+        told = answer.tables.add(table_name=part.table_name)
+        for primary_key in part.primary_key:
+            _read_one(store, instance, part, primary_key, told.rows.add())
+    return answer
+
+
+def _read_one(store: Store, instance: str, part: Any, primary_key: bytes, told: Any) -> None:
+    try:
+        key, _ = read_row(primary_key)
+        cells = store.row(instance, part.table_name, key)
+    except TablestoreError as error:
+        told.is_ok = False
+        told.error.code, told.error.message = error.code, error.message
+        return
+    told.is_ok = True
+    chosen = None if cells is None else _chosen(key, cells, part)
+    told.row = write_row(*chosen) if chosen else b""
+    _consumed(told, read=1)
+
+
 def get_range(store: Store, instance: str, body: bytes) -> Any:
     """GetRange. A filter is applied to what was read, so an answer may be empty and not the end."""
     request = read_message(pb.GetRangeRequest, body)
@@ -132,6 +163,7 @@ def get_range(store: Store, instance: str, body: bytes) -> Any:
 
 
 OPERATIONS: dict[str, Operation] = {
+    "BatchGetRow": batch_get_row,
     "CreateTable": create_table,
     "DeleteRow": delete_row,
     "DeleteTable": delete_table,

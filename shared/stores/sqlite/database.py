@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from shared.errors import LedgerUnavailable
@@ -35,25 +35,25 @@ class Database:
         self._path = path
         self._local = threading.local()
         self.writing = threading.Lock()
+        self._use = _Use(path, self._open)
         path.parent.mkdir(parents=True, exist_ok=True)
 
-    @contextmanager
-    def connection(self) -> Iterator[sqlite3.Connection]:
+    def connection(self) -> AbstractContextManager[sqlite3.Connection]:
         """This thread's connection; each statement is its own transaction.
 
         Raises:
-            LedgerUnavailable: SQLite failed.
+            LedgerUnavailable: on entering or leaving the block: SQLite failed.
         """
-        try:
-            connection = getattr(self._local, "connection", None)
-            if connection is None:
-                connection = sqlite3.connect(self._path, BUSY_SECONDS, isolation_level=None)
-                _switch_to_wal(connection)
-                connection.execute("PRAGMA synchronous = NORMAL")
-                self._local.connection = connection
-            yield connection
-        except sqlite3.Error as error:
-            raise LedgerUnavailable(f"the ledger at {self._path} failed: {error}") from error
+        return self._use
+
+    def _open(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(self._path, BUSY_SECONDS, isolation_level=None)
+            _switch_to_wal(connection)
+            connection.execute("PRAGMA synchronous = NORMAL")
+            self._local.connection = connection
+        return connection
 
     def close(self) -> None:
         """Close this thread's connection; another thread's ends with its thread."""
@@ -61,6 +61,32 @@ class Database:
         if connection is not None:
             connection.close()
             self._local.connection = None
+
+
+class _Use(AbstractContextManager[sqlite3.Connection]):
+    """A block that uses a thread's connection. It has no state: one serves every thread.
+
+    (A class, since a generator for each statement costs as much as some statements do.)
+    """
+
+    def __init__(self, path: Path, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._path = path
+        self._connect = connect
+
+    def __enter__(self) -> sqlite3.Connection:
+        try:
+            return self._connect()
+        except sqlite3.Error as error:
+            raise self._unavailable(error) from error
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: object
+    ) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: sqlite3.Error) -> LedgerUnavailable:
+        return LedgerUnavailable(f"the ledger at {self._path} failed: {error}")
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:

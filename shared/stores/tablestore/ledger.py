@@ -44,6 +44,9 @@ class TablestoreLedger:
         prefix: of the tables' names.
         ca_file: certificates to trust instead of the system's.
 
+    Attributes:
+        tables: the instance's, for the other stores that live in it.
+
     Raises:
         ValueError: one of them cannot be one.
     """
@@ -58,7 +61,7 @@ class TablestoreLedger:
             raise ValueError(f"not the name of an instance: {instance!r}")
         if prefix and not _PREFIX.match(prefix):
             raise ValueError(f"not the beginning of a table's name: {prefix!r}")
-        self._tables = Tables(endpoint, instance, prefix, ca_file)
+        self.tables = self._tables = Tables(endpoint, instance, prefix, ca_file)
 
     @classmethod
     def at(cls, place: str, ca_file: str | None = None) -> TablestoreLedger:

@@ -32,13 +32,13 @@ def purge(tables: Tables, now: int) -> int:
         How many rows are gone, pointers from envelope ids not counted.
     """
     gone = 0
-    for key, row in _expired(tables, rows.MAILS, "expires_at", now, more=("envelope_id",)):
+    for key, row in expired(tables, rows.MAILS, "expires_at", now, more=("envelope_id",)):
         gone += _forget(tables, key["mail_id"], row)
     for table, column, until in (
         (rows.PERMITS, "expires_at", now),
         (rows.SIGHTINGS, "at", now - SIGHTINGS_KEPT_MS),
     ):
-        for key, row in _expired(tables, table, column, until):
+        for key, row in expired(tables, table, column, until):
             names = tuple(key[name] for name in table.keys)
             gone += tables.delete(table, names, equal({column: row[column]}))
     return gone
@@ -56,11 +56,20 @@ def _forget(tables: Tables, mail_id: str, row: Row) -> int:
     return gone + tables.delete(rows.MAILS, (mail_id,), equal({"expires_at": row["expires_at"]}))
 
 
-def _expired(
+def expired(
     tables: Tables, table: rows.Table, column: str, until: int, more: tuple[str, ...] = ()
 ) -> Iterator[tuple[Row, Row]]:
+    """Rows whose time is over, from a random place of the table on, `ROWS_MAX` of them at most.
+
+    Args:
+        tables: where the table is.
+        table: which one; in mails and suppressions 0 stands for never.
+        column: the time, in ms since 1970.
+        until: up to when it is over.
+        more: further columns that are wanted.
+    """
     where = compare(column, "LESS_EQUAL", until)
-    if table is rows.MAILS:
+    if table in (rows.MAILS, rows.SUPPRESSIONS):
         where = both(compare(column, "GREATER_THAN", 0), where)
     middle = "".join(random.choices(_FIRST, k=2))  # noqa: S311  # a place to begin, not a secret
     left = ROWS_MAX

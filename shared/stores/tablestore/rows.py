@@ -46,7 +46,21 @@ DELIVERIES = Table("deliveries", ("mail_id", "recipient", "attempt_state"), 120 
 PERMITS = Table("permits", ("slice",), 7 * DAY_SECONDS)
 CHANNELS = Table("channels", ("sender",), FOREVER)
 SIGHTINGS = Table("sightings", ("sender", "recipient"), 60 * DAY_SECONDS)
-TABLES = (CHANNELS, DELIVERIES, ENVELOPES, MAILS, PERMITS, SIGHTINGS)
+SUPPRESSIONS = Table("suppressions", ("recipient", "scope"), FOREVER)
+# By time, and by id; see `shared.stores.tablestore.events`.
+EVENTS = Table("events", ("slot", "id"), 120 * DAY_SECONDS)
+EVENT_IDS = Table("event_ids", ("id",), 120 * DAY_SECONDS)
+TABLES = (
+    CHANNELS,
+    DELIVERIES,
+    ENVELOPES,
+    EVENTS,
+    EVENT_IDS,
+    MAILS,
+    PERMITS,
+    SIGHTINGS,
+    SUPPRESSIONS,
+)
 
 _NULLABLE = frozenset(column.name for column in fields(MailRecord) if column.default is None)
 _COLUMNS = tuple(column.name for column in fields(MailRecord) if column.name != "mail_id")

@@ -12,7 +12,6 @@ import importlib
 import io
 import logging
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -20,7 +19,9 @@ import urllib3
 from urllib3.exceptions import ClosedPoolError, ConnectTimeoutError, NewConnectionError
 
 from shared.cloud.idle import IdleGuard
+from shared.cloud.tls import pool_options
 from shared.errors import LedgerUnavailable
+from shared.sdk_loading import load
 from shared.triggers.context import Credentials, Invocation
 
 CONNECT_SECONDS = 1.0
@@ -29,6 +30,18 @@ CONNECTIONS = 32
 TRIES = 2
 PAUSE_SECONDS = 0.05
 LOGGER = "tablestore.postbus"
+# Of the SDK, what reading and writing single rows never uses and waits for its first use: the
+# asynchronous client, the time series model, texts of messages for its log, crc32c's own command.
+WAITING = frozenset(
+    {
+        "aiohttp",
+        "asyncio",
+        "crc32c._cli",
+        "google.protobuf.text_format",
+        "numpy",
+        "tablestore.protobuf.timeseries_pb2",
+    }
+)
 SILENCE = logging.CRITICAL + 1
 
 CONFLICT = "OTSConditionCheckFail"
@@ -58,17 +71,19 @@ class Conflict(Exception):
 
 
 def _load() -> Any:
-    """Import the SDK with nothing on standard output, in the log or in the warnings.
+    """Import the SDK without what waits, and with nothing on standard output or in the log.
 
     Its loggers are children of `tablestore`. They would write messages of the service, which
     can quote a row, so they stay silent.
     """
-    logging.getLogger("tablestore").setLevel(SILENCE)
-    # The SDK asks this logger for its own level, to spare itself the writing out of requests.
-    logging.getLogger(LOGGER).setLevel(SILENCE)
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return importlib.import_module("tablestore")
+    # The SDK asks the second for its own level, to spare itself the writing out of requests.
+    for name in ("tablestore", LOGGER):
+        logging.getLogger(name).setLevel(SILENCE)
+    # Silent even where somebody turns the level of every logger up: nobody takes what they say.
+    logging.getLogger("tablestore").propagate = False
+    logging.getLogger("tablestore").addHandler(logging.NullHandler())
+    with contextlib.redirect_stdout(io.StringIO()):
+        return load("tablestore", without=WAITING)
 
 
 ots: Any = _load()
@@ -108,8 +123,9 @@ class _Transport:
     """
 
     def __init__(self, endpoint: str, ca_file: str | None) -> None:
-        options: dict[str, Any] = {"ca_certs": ca_file} if ca_file else {}
-        self.pool = urllib3.PoolManager(maxsize=CONNECTIONS, block=False, retries=False, **options)
+        self.pool = urllib3.PoolManager(
+            maxsize=CONNECTIONS, block=False, retries=False, **pool_options(endpoint, ca_file)
+        )
         self._endpoint = endpoint.rstrip("/")
         self._guard = IdleGuard(self.pool.clear)
         self.invocation: Invocation | None = None

@@ -18,6 +18,9 @@ from shared.stores.tablestore.sdk import AnswerLost, Client, ots
 Row = Mapping[str, Any]
 Key = tuple[str, ...]
 
+# Rows that one request may ask for by their keys.
+# https://www.alibabacloud.com/help/en/tablestore/product-overview/general-limits
+BATCH_MAX = 100
 # One answer has 5,000 rows or 4 MB at most. A scan of more than this is not for a person to wait
 # for, nor for an invocation.
 PAGES_MAX = 500
@@ -72,12 +75,14 @@ class Span:
         start: from this first key on; None for the first row.
         end: up to this first key, itself not included; None for the last row.
         pages: how many answers are read at most.
+        rows: how many rows an answer has at most; None for as many as fit.
     """
 
     within: str | None = None
     start: str | None = None
     end: str | None = None
     pages: int = PAGES_MAX
+    rows: int | None = None
 
     def edges(self, table: Table) -> tuple[Any, Any]:
         """The first key, and the one behind the last."""
@@ -110,6 +115,17 @@ class Tables:
             lambda sdk: sdk.get_row(self._name(table), _key(table, key), max_version=1)
         )
         return _columns(row) if row is not None else None
+
+    def get_many(self, table: Table, keys: Sequence[Key]) -> Iterator[tuple[Row, Row]]:
+        """The rows of these keys that are there, read `BATCH_MAX` at a time.
+
+        Yields:
+            The columns of the key, and the other columns.
+        """
+        for first in range(0, len(keys), BATCH_MAX):
+            for item in self._batch(table, keys[first : first + BATCH_MAX]):
+                if item.row is not None and item.row.primary_key:
+                    yield dict(item.row.primary_key), _columns(item.row)
 
     def put_new(self, table: Table, key: Key, columns: Columns) -> bool:
         """Insert a row; False where there is one."""
@@ -170,7 +186,7 @@ class Tables:
         """
         low, high = span.edges(table)
         for _ in range(span.pages):
-            low, found = self._page(table, low, high, where, columns)
+            low, found = self._page(table, (low, high), where, columns, span.rows)
             for row in found:
                 yield dict(row.primary_key), _columns(row)
             if not low:
@@ -178,9 +194,34 @@ class Tables:
         if span.pages == PAGES_MAX:
             raise LedgerUnavailable(f"Tablestore: {table.name} is too big to be read through")
 
+    def _batch(self, table: Table, keys: Sequence[Key]) -> list[Any]:
+        """One answer's rows, in the order of the keys; all of them could be read."""
+        name = self._name(table)
+        wanted = [_key(table, key) for key in keys]
+        request = ots.BatchGetRowRequest()
+        request.add(ots.TableInBatchGetRowItem(name, wanted, max_version=1))
+
+        def ask(sdk: Any) -> list[Any]:
+            items: list[Any] = sdk.batch_get_row(request).get_result_by_table(name) or []
+            failed = next((item for item in items if not item.is_ok), None)
+            if failed is not None:
+                # Rows fail one by one; a lookup that knows only some of them knows nothing.
+                raise ots.OTSServiceError(503, failed.error_code, failed.error_message)
+            if len(items) != len(keys):
+                raise LedgerUnavailable("Tablestore: an answer has not every row asked for")
+            return items
+
+        return self.client.read(ask)
+
     def _page(
-        self, table: Table, low: Any, high: Any, where: Any, columns: Sequence[str]
+        self,
+        table: Table,
+        ends: tuple[Any, Any],
+        where: Any,
+        columns: Sequence[str],
+        limit: int | None,
     ) -> tuple[Any, Any]:
+        low, high = ends
         _, following, found, _ = self.client.read(
             lambda sdk: sdk.get_range(
                 self._name(table),
@@ -188,6 +229,7 @@ class Tables:
                 low,
                 high,
                 columns_to_get=list(columns) or None,
+                limit=limit,
                 column_filter=where,
                 max_version=1,
             )

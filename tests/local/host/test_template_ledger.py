@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from local.host.template.yaml_reader import read_yaml
 from shared.stores.tablestore.rows import TABLES
 
 FILE = Path(__file__).parents[3] / "template.yml"
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads the short forms of functions as what they are given."""
-
-
-def _short_form(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:
-    assert isinstance(node, yaml.ScalarNode)
-    return loader.construct_scalar(node)
-
-
-_Loader.add_multi_constructor("!", _short_form)
-
-
 def test_the_template_has_the_ledgers_tables() -> None:
     """Names, keys and times to live agree, and deleting the stack keeps every table."""
-    resources = yaml.load(FILE.read_text(), _Loader)["Resources"]  # noqa: S506  # a safe loader
+    resources = read_yaml(FILE)["Resources"]
     tables = {
         resource["Properties"]["TableName"]: resource
         for resource in resources.values()

@@ -1,0 +1,105 @@
+"""What a template makes for one environment: names and packages, without any account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.stack.errors import UsageError
+from local.host.template.intrinsics import Evaluator
+from local.host.template.parameters import read_parameters
+from local.host.template.scope import Scope
+from local.host.template.yaml_reader import TemplateError, read_yaml
+
+FUNCTION = "ALIYUN::FC3::Function"
+QUEUE = "ALIYUN::MNS::Queue"
+RULE = "ALIYUN::EventBridge::Rule"
+TRIGGER = "ALIYUN::FC3::Trigger"
+# Resources that hold what a deletion must not take along.
+TABLES = ("ALIYUN::OTS::Instance", "ALIYUN::OTS::InstanceV2", "ALIYUN::OTS::Table")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A resource.
+
+    Attributes:
+        name: in the template.
+        kind: its type.
+        properties: evaluated.
+    """
+
+    name: str
+    kind: str
+    properties: Mapping[str, Any]
+
+
+class Plan:
+    """A template, evaluated for one deployment.
+
+    Args:
+        path: the template's file.
+        region: where.
+        parameters: without secrets, which nothing here looks at.
+        account: the account's number, where it is known.
+
+    Raises:
+        UsageError: the template cannot be evaluated.
+    """
+
+    def __init__(
+        self, path: Path, region: str, parameters: Mapping[str, str], account: str = "0"
+    ) -> None:
+        try:
+            self.document = read_yaml(path)
+            self.declared: dict[str, Any] = self.document.get("Parameters") or {}
+            self._resources: dict[str, Any] = self.document["Resources"]
+            known = {name: value for name, value in parameters.items() if name in self.declared}
+            values = {
+                "ALIYUN::AccountId": account,
+                "ALIYUN::Region": region,
+                "ALIYUN::StackName": "postbus",
+                "ALIYUN::TenantId": account,
+                **read_parameters(self.declared, known),
+            }
+        except (TemplateError, KeyError) as error:
+            raise UsageError(f"{path.name}: {error}") from None
+        self.parameters: Mapping[str, Any] = values
+        self._where = path.name
+        self._evaluator = Evaluator(
+            Scope(
+                values=values,
+                resources=self._resources,
+                mappings=self.document.get("Mappings") or {},
+                conditions=self.document.get("Conditions") or {},
+            )
+        )
+
+    def of(self, *kinds: str) -> Iterator[Planned]:
+        """The resources of some types that are made, in the template's order.
+
+        Raises:
+            UsageError: one cannot be evaluated.
+        """
+        for name, written in self._resources.items():
+            if written.get("Type") not in kinds:
+                continue
+            path = f"Resources.{name}"
+            try:
+                if "Condition" in written and not self._evaluator.condition(
+                    written["Condition"], f"{path}.Condition"
+                ):
+                    continue
+                properties = self._evaluator.evaluate(written["Properties"], f"{path}.Properties")
+            except TemplateError as error:
+                raise UsageError(f"{self._where}: {error}") from None
+            yield Planned(name, written["Type"], properties)
+
+    def packages(self) -> dict[str, str]:
+        """Object name in the bucket -> runtime, for each code package that a function needs."""
+        return {
+            str(each.properties["Code"]["OssObjectName"]): str(each.properties["Runtime"])
+            for each in self.of(FUNCTION)
+        }

@@ -1,0 +1,1 @@
+"""Doubles of the services that a deployment speaks to, for the unmodified official SDKs."""
