@@ -37,6 +37,8 @@ prove: $(STAMP) ## the long proofs in full; prints seeds and figures
 
 bench: $(STAMP) ## what Postbus costs: CPU per mail and per event, over doing it bare
 	@$(BIN)/python bench/overhead.py $(ARGS)
+	@$(BIN)/python bench/cold_start.py
+	@$(BIN)/python bench/calls.py
 	@$(BIN)/python bench/events.py
 
 package: $(STAMP) ## the zips that Function Compute runs, in build/package/

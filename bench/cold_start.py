@@ -131,8 +131,10 @@ def main() -> None:
             sys.stderr.write(f"left out: {missing}\n")
             continue
         if options.json:
+            base = costs[F]
             told = {
-                name: {**vars(cost), "f": cost.ms / costs[F].ms} for name, cost in costs.items()
+                name: {**vars(cost), "f": cost.ms / base.ms, "cpu_f": cost.cpu_ms / base.cpu_ms}
+                for name, cost in costs.items()
             }
             sys.stdout.write(json.dumps({"runtime": runtime, **told}) + "\n")
         else:

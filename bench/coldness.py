@@ -21,6 +21,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from deploy.package.build import Places, build
 from deploy.package.bytecode import compile_files
@@ -125,9 +126,9 @@ def compare(python: Path, variants: Mapping[str, Variant], runs: int) -> dict[st
 
 
 @contextlib.contextmanager
-def twins(folder: Path) -> Iterator[dict[str, str]]:
-    """Run the twins over TLS (`encrypted.py`) until the block ends; gives their addresses."""
-    command = [sys.executable, str(ROOT / "bench" / "encrypted.py"), str(folder)]
+def server_of(name: str, *arguments: str) -> Iterator[Any]:
+    """Run a server of this folder that prints one line of JSON; it ends with the block."""
+    command = [sys.executable, str(ROOT / "bench" / name), *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:  # noqa: S603  # our own program
         try:
@@ -135,6 +136,13 @@ def twins(folder: Path) -> Iterator[dict[str, str]]:
             yield json.loads(process.stdout.readline())
         finally:
             process.kill()
+
+
+@contextlib.contextmanager
+def twins(folder: Path) -> Iterator[dict[str, str]]:
+    """Run the twins over TLS (`encrypted.py`) until the block ends; gives their addresses."""
+    with server_of("encrypted.py", str(folder)) as addresses:
+        yield addresses
 
 
 def unpacked_packages(target: Target, interpreter: Interpreter) -> dict[str, Path]:

@@ -13,6 +13,10 @@ Stand-ins are in `sys.modules` only while `load` runs. Afterwards an import, any
 one, and only the SDK's own globals still hold stand-ins, which hand over to the real thing at
 their first use. Where an SDK does not come up with stand-ins, it is imported plainly.
 
+What a stand-in cannot be is a value: a constant of a waiting module that an SDK keeps at import
+would stay a stand-in. So a module waits only if nothing but its classes and functions is taken from
+it, and tests/cloud/test_sdk_features.py uses for real whatever waits, at each version of the SDKs.
+
 To be used before threads start: until `load` returns, every import in the process meets the
 stand-ins. A module that is there already is left alone.
 """
@@ -139,11 +143,15 @@ class _Module(ModuleType):
         self.__dict__["_finder"] = finder
 
     def __getattr__(self, name: str) -> Any:
-        if not self.__dict__["_finder"].waiting(self.__name__):
+        if not self._waits():
             return getattr(self._real(), name)
         if name.startswith("__"):  # asked by the import system and by `typing`, never for use
             raise AttributeError(name)
         return _Name(self, name)
+
+    def _waits(self) -> bool:
+        finder: _Finder = self.__dict__["_finder"]
+        return finder.waiting(self.__name__) is not None
 
     def _real(self) -> ModuleType:
         finder: _Finder = self.__dict__["_finder"]
@@ -166,7 +174,7 @@ class _Name:
         return self.__real()(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # as above
+        if name.startswith("__") and self.__module._waits():  # noqa: SLF001  # as above
             raise AttributeError(name)
         return getattr(self.__real(), name)
 

@@ -58,17 +58,19 @@ class Access:
         region: e.g. `cn-hangzhou`.
         endpoint: where all services answer instead of their own addresses (`http://host:port`);
             empty in the cloud.
+        credentials: of the official SDK; None takes the default chain.
     """
 
-    def __init__(self, region: str, endpoint: str = "") -> None:
+    def __init__(self, region: str, endpoint: str = "", credentials: Any = None) -> None:
         _quiet()
         self.region = region
         self.endpoint = endpoint
+        self._given = credentials
 
     @cached_property
     def credentials(self) -> Any:
-        """The default chain."""
-        return CredentialsClient()
+        """Who asks."""
+        return self._given or CredentialsClient()
 
     def keys(self) -> tuple[str, str, str]:
         """Access key id, its secret and the security token (empty with a lasting key)."""
@@ -197,9 +199,9 @@ class Access:
 
 
 def _quiet() -> None:
-    """The SDKs' loggers write to standard error at DEBUG, each line several times."""
+    """The SDKs' loggers write to standard error at DEBUG, several times, with tracebacks."""
     for name in ("darabonba-core", "credentials", "alibabacloud-tea"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
-        logger.setLevel(logging.ERROR)
+        logger.setLevel(logging.CRITICAL + 1)
         logger.propagate = False

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from alibabacloud_credentials.exceptions import CredentialException
 from alibabacloud_oss_v2 import exceptions as oss
 from alibabacloud_oss_v2.uploader import UploadError
 from Tea.exceptions import TeaException
@@ -132,19 +133,17 @@ def calling(action: str) -> Iterator[None]:
         _raise_oss(error, action)
     except TeaException as error:
         _raise_rpc(error, action)
-    except CloudError:
-        raise
-    except Exception as error:
-        # The credentials' package has an exception without a common base of the SDKs.
-        if type(error).__module__.startswith("alibabacloud_credentials"):
-            raise NoCredentials("no credentials were found", action=action) from error
-        raise
+    except CredentialException as error:
+        raise NoCredentials("no credentials were found", action=action) from error
 
 
 def _raise_rpc(error: Any, action: str) -> NoReturn:
     code = str(error.code or "")
     if not code or not isinstance(getattr(error, "data", None), dict):
-        raise Unreachable(_innermost(error), code=code, action=action) from error
+        bottom = _bottom(error)
+        if isinstance(bottom, CredentialException):
+            raise NoCredentials("no credentials were found", action=action) from error
+        raise Unreachable(_words(bottom), code=code, action=action) from error
     data = error.data
     if code == "InvalidCredentials":
         raise NoCredentials("no credentials were found", action=action) from error
@@ -170,7 +169,7 @@ def _raise_oss(error: Any, action: str) -> NoReturn:
     if isinstance(inner, oss.CredentialsBaseError):
         raise NoCredentials("no credentials were found", action=action) from error
     if isinstance(inner, (oss.RequestError, oss.ResponseError)):
-        raise Unreachable(_innermost(inner), action=action) from error
+        raise Unreachable(_words(_bottom(inner)), action=action) from error
     if isinstance(inner, oss.InconsistentError):
         raise CloudError(
             "what arrived is not what was sent", code="InconsistentError", action=action
@@ -193,13 +192,15 @@ def kind_of(code: str, status: int) -> type[CloudError]:
     return CloudError
 
 
-def _innermost(error: BaseException) -> str:
-    """What lies at the bottom of a chain of wrapped errors, in a line."""
-    seen: BaseException = error
+def _bottom(error: BaseException) -> BaseException:
+    """What a chain of wrapped errors began with."""
     while True:
-        below = getattr(seen, "inner_exception", None) or seen.__cause__ or seen.__context__
-        if below is None or below is seen:
-            break
-        seen = below
-    text = str(seen).strip() or type(seen).__name__
-    return text.splitlines()[0]
+        below = getattr(error, "inner_exception", None) or error.__cause__ or error.__context__
+        if below is None or below is error:
+            return error
+        error = below
+
+
+def _words(error: BaseException) -> str:
+    """An error in a line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

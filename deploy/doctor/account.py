@@ -131,7 +131,9 @@ def roles(patient: Patient) -> Iterator[Finding]:
     if not absent:
         yield Finding("roles", "ok", "EventBridge has its three service-linked roles")
         return
-    there = [parameter for name, parameter in LINKED_ROLES.items() if (name, parameter) not in absent]
+    there = [
+        parameter for name, parameter in LINKED_ROLES.items() if (name, parameter) not in absent
+    ]
     empty = "".join(f" {parameter}=''" for parameter in there)
     # Two of the names follow the pattern of the documented one: not found is not for certain.
     yield Finding(

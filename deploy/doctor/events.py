@@ -66,7 +66,10 @@ def _target(name: str, found: Any, wanted: Mapping[str, Any], again: str) -> Ite
     arn = found.dead_letter_queue.arn if found.dead_letter_queue else None
     if "DeadLetterQueue" in wanted and not arn:
         yield Finding(
-            "rule", "error", f"{name} has no dead-letter queue: what it cannot deliver is lost", again
+            "rule",
+            "error",
+            f"{name} has no dead-letter queue: what it cannot deliver is lost",
+            again,
         )
     if str(found.push_retry_strategy or "") != PATIENT:
         yield Finding("rule", "warning", f"{name} gives up within a minute", again)

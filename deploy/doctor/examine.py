@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.cloud.access import Access
@@ -46,6 +46,7 @@ class Question:
         tags: tags to look for, besides those of the environment's file.
         endpoint: where all services answer instead of their own addresses.
         clock: seconds since 1970.
+        connect: region and endpoint -> the account's services.
     """
 
     environment: str
@@ -53,17 +54,15 @@ class Question:
     region: str = ""
     tags: tuple[str, ...] = ()
     endpoint: str = ""
-    clock: Callable[[], float] = field(default=time.time)
+    clock: Callable[[], float] = time.time
+    connect: Callable[[str, str], Access] = Access
 
 
-def examine(
-    question: Question, connect: Callable[[str, str], Access] = Access
-) -> Iterator[Finding]:
+def examine(question: Question) -> Iterator[Finding]:
     """Look at everything; each finding as it is found.
 
     Args:
         question: what is asked.
-        connect: region and endpoint -> the account.
 
     Raises:
         UsageError: the environment's file or its parameters are wrong.
@@ -76,7 +75,7 @@ def examine(
     given = {**environment.given, "Env": question.environment}
     declared = Plan(path, region, given).declared
     parameters.check_parameters(declared, environment.given)
-    access = connect(region, question.endpoint)
+    access = question.connect(region, question.endpoint)
     try:
         identity = access.identity()
     except CloudError as error:

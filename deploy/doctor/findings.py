@@ -20,7 +20,7 @@ class Finding:
 
     Attributes:
         check: what it belongs to, in a word, e.g. `sender`.
-        level: `ok`; `warning`, it works but will not for long or not for all; `error`, mails are not
+        level: `ok`; `warning`, it works, but not for long or not for all; `error`, mails are not
             sent or their events are lost; `unknown`, it could not be looked at.
         what: what was found, in a sentence.
         todo: what to do about it; empty where there is nothing to do.

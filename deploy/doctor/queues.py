@@ -9,7 +9,7 @@ from typing import Any
 from alibabacloud_mns_open20220119 import models as mns
 
 from deploy.cloud.faults import NotAllowed, NotThere, calling, kind_of
-from deploy.doctor.findings import Finding, Patient
+from deploy.doctor.findings import Finding, Level, Patient
 from deploy.stack.plan import QUEUE, TRIGGER, Planned
 from shared.errors import QueueUnavailable
 
@@ -36,7 +36,7 @@ def queues(patient: Patient) -> Iterator[Finding]:
         if not found:
             well.append(name)
     if well:
-        yield Finding("queue", "ok", f"{', '.join(well)}: empty or up to date")
+        yield Finding("queue", "ok", f"{len(well)} queues are empty or up to date")
 
 
 def _attributes(patient: Patient, name: str) -> Any:
@@ -46,20 +46,21 @@ def _attributes(patient: Patient, name: str) -> Any:
         ).body
     if body.data is None:
         error = kind_of(str(body.code or ""), int(body.status or 0))
-        raise error(str(body.message or ""), code=str(body.code or ""), action="mns:GetQueueAttributes")
+        raise error(
+            str(body.message or ""), code=str(body.code or ""), action="mns:GetQueueAttributes"
+        )
     return body.data
 
 
-def _dead_letters(
-    patient: Patient, name: str, planned: Planned, data: Any
-) -> Iterator[Finding]:
+def _dead_letters(patient: Patient, name: str, planned: Planned, data: Any) -> Iterator[Finding]:
     wanted = planned.properties.get("DlqPolicy") or {}
     if not wanted.get("Enabled"):
         return
     policy = data.dlq_policy
     if policy is None or str(policy.enabled).lower() != "true":
         yield Finding(
-            "dead-letters", "error", f"{name} has no dead-letter queue: what fails too often is lost",
+            "dead-letters", "error",
+            f"{name} has no dead-letter queue: what fails too often is lost",
             f"Run `postbus deploy --env {patient.environment}`.",
         )  # fmt: skip
         return
@@ -105,7 +106,7 @@ def _load(patient: Patient, name: str, data: Any, smq: Any) -> Iterator[Finding]
         if not name.endswith("-inbox"):
             yield Finding("queue", "warning", told, "Each says why it is there: look at them.")
     elif age > AGE_WARNING:
-        level = "error" if age > AGE_ERROR else "warning"
+        level: Level = "error" if age > AGE_ERROR else "warning"
         todo = "Its function is behind or fails: see its errors in the logs."
         yield Finding("queue", level, told, todo)
 
@@ -134,7 +135,7 @@ def triggers(patient: Patient) -> Iterator[Finding]:
         else:
             well.append(f"{function}/{name}")
     if well:
-        yield Finding("trigger", "ok", f"{', '.join(well)}: on, with dead-letter queues")
+        yield Finding("trigger", "ok", f"{', '.join(well)}: on")
 
 
 def age_of(seconds: float) -> str:
@@ -143,5 +144,3 @@ def age_of(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{max(seconds, 0):.0f} seconds"
-
-

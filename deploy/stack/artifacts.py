@@ -1,8 +1,8 @@
 """The code packages, in the bucket under the commit's name.
 
-A version is never overwritten: what is in the bucket under a commit is what that commit runs, today
-and when it is deployed again. An upload that was interrupted goes on where it stopped: OSS keeps the
-parts, this machine the upload's id, in a file of the SDK's own.
+A version is never overwritten: what is in the bucket under a commit is what that commit runs, now
+and when it is deployed again. An upload that was interrupted goes on where it stopped: OSS keeps
+the parts, this machine the upload's id, in a file of the SDK's own.
 https://www.alibabacloud.com/help/en/oss/developer-reference/resumable-upload-using-oss-sdk-for-python-v2
 """
 
@@ -38,8 +38,7 @@ class Artifact:
         key: the object's name in the bucket.
         path: the zip.
         sha256: of the zip.
-        content_sha256: over the names and contents inside, which does not depend on the library that
-            compressed them.
+        content_sha256: over the names and contents inside, whatever library compressed them.
     """
 
     key: str
@@ -93,8 +92,8 @@ class Bucket:
         except NotAllowed as error:
             raise DeployError(
                 f"the bucket {self.name} cannot be read ({error.code}). Bucket names are shared by "
-                "all customers: if it is not yours, choose another with the parameter OssBucket. If "
-                "it is, allow the RAM action oss:GetBucketInfo."
+                "all customers: if it is not yours, choose another with the parameter OssBucket. "
+                "If it is, allow the RAM action oss:GetBucketInfo."
             ) from error
         return True
 
@@ -165,8 +164,8 @@ class Bucket:
             return True
         raise DeployError(
             f"{artifact.key} is in the bucket {self.name} already, with other content "
-            f"(sha256 {found.sha256[:12] or 'unknown'}…, here {artifact.sha256[:12]}…). A version is "
-            "never overwritten: build with the Python that built the first one, or make a new "
+            f"(sha256 {found.sha256[:12] or 'unknown'}…, here {artifact.sha256[:12]}…). A version "
+            "is never overwritten: build with the Python that built the first one, or make a new "
             "commit."
         )
 

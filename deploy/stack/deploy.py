@@ -1,21 +1,21 @@
 """A deployment from its beginning to its end.
 
-    clean working copy -> checked template -> packages -> bucket -> change set -> agreed -> executed
+    clean tree, checked template -> packages -> bucket -> change set -> agreed -> executed
 
-Nothing is changed in the account before the change set is agreed to, but uploads: they are under the
-commit's name, and nothing runs them yet. Whatever is interrupted is taken up or cleared away by the
-next run.
+Before the change set is agreed to, nothing is changed in the account but the bucket: what is there
+is under the commit's name, and nothing runs it yet. Whatever is interrupted is taken up or cleared
+away by the next run.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.check.cases import REGIONS
+from deploy.check.cases import ENVIRONMENTS, REGIONS
 from deploy.check.check import Code, check_template
 from deploy.check.definitions import DefinitionsMissing, load_spec
 from deploy.check.rendered import Case
@@ -26,7 +26,7 @@ from deploy.stack.artifacts import Artifact, Bucket, missing
 from deploy.stack.build import artifacts_of
 from deploy.stack.errors import DeployError, UsageError
 from deploy.stack.failures import advice_for, root_failures, state_advice
-from deploy.stack.follow import Course, Pace, follow
+from deploy.stack.follow import Course, Pace, Work, follow
 from deploy.stack.parameters import Environment
 from deploy.stack.plan import Plan
 from deploy.stack.ros import IN_REVIEW, UPDATABLE, WELL, ChangeSet, Ros, Stack, Wanted
@@ -56,6 +56,7 @@ class Order:
         variables: of this process.
         endpoint: where all services answer instead of their own addresses.
         pace: how often to look.
+        connect: region and endpoint -> the account's services.
     """
 
     environment: str
@@ -68,6 +69,7 @@ class Order:
     variables: Mapping[str, str] = field(default_factory=dict)
     endpoint: str = ""
     pace: Pace = field(default_factory=Pace)
+    connect: Callable[[str, str], Access] = Access
 
     @property
     def stack(self) -> str:
@@ -99,20 +101,24 @@ class Release:
     given: Mapping[str, str]
 
 
-def deploy(order: Order, talk: Talk, connect: Callable[[str, str], Access] = Access) -> bool:
+# What is deployed, where its code is, variables -> what is wrong.
+Proof = Callable[[Release, Path | None, Mapping[str, str]], list[str]]
+
+
+def deploy(order: Order, talk: Talk, check: Proof | None = None) -> bool:
     """Deploy; whether the environment is now as it should be.
 
     Args:
         order: what is asked for.
         talk: is told and asked.
-        connect: region and endpoint -> the account.
+        check: finds what is wrong with a template; that of `make check-template` by default.
 
     Raises:
         DeployError: it cannot go on; `UsageError` where what was given is wrong.
         CloudError: a service refused or did not answer.
     """
-    release = _release(order, talk)
-    access = connect(release.region, order.endpoint)
+    release = _release(order, talk, check or problems)
+    access = order.connect(release.region, order.endpoint)
     identity = access.identity()
     ros = Ros(access.ros, release.region)
     before = usable(ros, ros.find(order.stack), order.environment, talk)
@@ -124,28 +130,31 @@ def deploy(order: Order, talk: Talk, connect: Callable[[str, str], Access] = Acc
     given.setdefault("OssBucket", f"postbus-code-{identity.account}-{release.region}")
     plan = Plan(release.path, release.region, given, identity.account)
     bucket = Bucket(access.oss, given["OssBucket"], order.state)
-    _provide(order, release, plan, bucket, talk)
+    if order.rollback or not order.dry_run:
+        _provide(order, release, plan, bucket, talk)
     return _change(order, release, plan, given, ros, before, talk)
 
 
-def _release(order: Order, talk: Talk) -> Release:
+def _release(order: Order, talk: Talk, check: Proof) -> Release:
     """What is deployed, checked as far as one machine can."""
+    if order.environment not in ENVIRONMENTS:
+        raise UsageError(f"--env is one of {', '.join(ENVIRONMENTS)}")
     if order.rollback:
-        return _earlier(order, talk)
+        return _earlier(order, talk, check)
     commit = clean_commit(order.root)
     path = order.root / TEMPLATE
     file = parameters.environment_file(order.root, order.environment)
     text = file.read_text(encoding="utf-8") if file.is_file() else None
     release = _decide(order, commit, path, path.read_text(encoding="utf-8"), text)
     talk.say("checking the template")
-    problems = _problems(release, order.root)
-    if problems:
-        shown = "\n  ".join(problems)
+    found = check(release, order.root, order.variables)
+    if found:
+        shown = "\n  ".join(found)
         raise DeployError(f"the template does not pass:\n  {shown}\n`make check-template` has all")
     return release
 
 
-def _earlier(order: Order, talk: Talk) -> Release:
+def _earlier(order: Order, talk: Talk, check: Proof) -> Release:
     """An earlier commit, with its template and its environment's file."""
     commit = find_commit(order.root, order.rollback)
     template = show_file(order.root, commit, TEMPLATE)
@@ -161,7 +170,7 @@ def _earlier(order: Order, talk: Talk) -> Release:
     path.write_text(template, encoding="utf-8")
     release = _decide(order, commit, path, template, text)
     # It was checked when it was deployed. A rule that is younger must not stand in the way back.
-    for problem in _problems(release, None):
+    for problem in check(release, None, order.variables):
         talk.warn(f"by today's rules: {problem}")
     return release
 
@@ -178,18 +187,39 @@ def _decide(order: Order, commit: str, path: Path, template: str, text: str | No
     return Release(commit, template, path, region, {**given, **own})
 
 
-def _problems(release: Release, tree: Path | None) -> list[str]:
-    """What the check finds; `tree` is where the functions' code is, to be looked at as well."""
+def problems(release: Release, tree: Path | None, variables: Mapping[str, str]) -> list[str]:
+    """What `make check-template` finds, for this deployment alone.
+
+    Args:
+        release: what is deployed.
+        tree: where the functions' code is, to be looked at as well; None leaves it out.
+        variables: of this process, for the secrets.
+
+    Raises:
+        DeployError: the vendor's definitions are not installed.
+    """
     try:
         spec = load_spec(Path(__file__).resolve().parents[2] / "build" / "definitions")
     except DefinitionsMissing as error:
         raise DeployError(str(error)) from error
-    document = Plan(release.path, release.region, {"Env": release.given["Env"]}).declared
-    standins = {name: _STANDIN for name, rules in document.items() if parameters.is_secret(rules)}
-    given = {"OssBucket": "postbus-code", **standins, **release.given}
+    declared = Plan(release.path, release.region, {"Env": release.given["Env"]}).declared
+    secret = {
+        name: variables.get(parameters.variable(name)) or _STANDIN
+        for name, rules in declared.items()
+        if parameters.is_secret(rules)
+        and (variables.get(parameters.variable(name)) or rules.get("Default") is None)
+    }
+    given = {"OssBucket": "postbus-code", **secret, **release.given}
     case = Case("this deployment", release.region, given)
     report = check_template(release.path, spec, [case], Code(tree) if tree else None)
-    return [str(problem) for problem in report.problems]
+    return [_without(str(problem), secret.values()) for problem in report.problems]
+
+
+def _without(text: str, secrets: Iterable[str]) -> str:
+    """A text without what nobody may see."""
+    for secret in secrets:
+        text = text.replace(secret, "…")
+    return text
 
 
 def usable(ros: Ros, stack: Stack | None, environment: str, talk: Talk) -> Stack | None:
@@ -271,12 +301,12 @@ def _change(  # noqa: PLR0913, PLR0917  # the last step needs what all others fo
         order.variables,
         order.state / f"{order.environment}.secrets.json",
         before.parameters if before else (),
-        may_make=not order.ci,
+        may_make="no" if order.ci else "try" if order.dry_run else "keep",
     )
-    if secrets.made:
+    if secrets.made and not order.dry_run:
         talk.warn(
-            f"{', '.join(secrets.made)} was made and is in {secrets.file}: keep a copy where secrets "
-            "are kept. Without it, a stack that is made again knows no suppressed address."
+            f"{', '.join(secrets.made)} was made and is in {secrets.file}: keep a copy where "
+            "secrets are kept. Without it, a stack that is made again knows no suppressed address."
         )
     given_anew = [parameters.variable(name) for name in secrets.values if before is not None]
     if given_anew:
@@ -349,7 +379,7 @@ def _execute(ros: Ros, found: ChangeSet, order: Order, talk: Talk) -> Course:
         # Executed or not, nobody knows: the change set does.
         if not _was_executed(ros, found.id):
             raise
-    return follow(ros, stack, old, len(found.changes), talk, order.pace)
+    return follow(ros, Work(stack, old, len(found.changes)), talk, order.pace)
 
 
 def _was_executed(ros: Ros, change_set_id: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from deploy.cloud.access import Access
 from deploy.stack.errors import DeployError
 from deploy.stack.failures import advice_for, root_failures, state_advice
-from deploy.stack.follow import Pace, follow
+from deploy.stack.follow import Pace, Work, follow
 from deploy.stack.plan import TABLES
 from deploy.stack.ros import GONE, IN_REVIEW, Ros, Stack
 from deploy.stack.talk import Talk
@@ -23,19 +23,20 @@ class Removal:
         region: where its stack is.
         endpoint: where all services answer instead of their own addresses.
         pace: how often to look.
+        connect: region and endpoint -> the account's services.
     """
 
     environment: str
     region: str
     endpoint: str = ""
     pace: Pace = field(default_factory=Pace)
+    connect: Callable[[str, str], Access] = Access
 
 
 def destroy(
     removal: Removal,
     talk: Talk,
     confirm: Callable[[Stack, list[str], list[str]], bool],
-    connect: Callable[[str, str], Access] = Access,
 ) -> bool:
     """Delete an environment's stack without its tables; whether it is gone.
 
@@ -43,13 +44,12 @@ def destroy(
         removal: what is asked for.
         talk: is told.
         confirm: is shown the stack, what goes and what stays, and says whether to go on.
-        connect: region and endpoint -> the account.
 
     Raises:
         DeployError: there is no such stack, somebody is at work on it, or it could not be deleted.
         CloudError: a service refused or did not answer.
     """
-    access = connect(removal.region, removal.endpoint)
+    access = removal.connect(removal.region, removal.endpoint)
     ros = Ros(access.ros, removal.region)
     name = f"postbus-{removal.environment}"
     stack = ros.find(name)
@@ -64,7 +64,7 @@ def destroy(
         return False
     old = {event.id for event in ros.events(stack.id)}
     ros.delete(stack.id, stays)
-    course = follow(ros, stack, old, len(resources), talk, removal.pace)
+    course = follow(ros, Work(stack, old, len(resources)), talk, removal.pace)
     if course.stack.status == GONE:
         return True
     for event in root_failures(course.events, course.stack):

@@ -4,69 +4,81 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from deploy.stack.ros import Event, Stack
 
 # What ROS says of resources that failed only because another one did.
 _COLLATERAL = re.compile(r"cancel|rollback|rolled back|aborted", re.IGNORECASE)
 
-# (the resource's type, the reason) -> advice; the first that fits. The reasons are other services'
-# own words, which ROS hands on.
-_ADVICE: tuple[tuple[str, str, str], ...] = (
-    (
+
+class Advice(NamedTuple):
+    """What to do where a resource of this type failed for this reason (regular expressions)."""
+
+    kind: str
+    reason: str
+    text: str
+
+
+_DENIED = r"NoPermission|Forbidden|not authorized|AccessDenied|Unauthorized"
+_EXISTS = r"already ?exist|duplicat"
+
+# The first that fits. The reasons are other services' own words, which ROS hands on.
+_ADVICE = (
+    Advice(
         r"OTS::Instance",
-        r"exist|duplicat|taken|conflict",
+        rf"{_EXISTS}|taken|conflict",
         "The ledger's name is taken. If an earlier stack of yours left it, set the parameter "
-        "LedgerIs: kept (and give the same POSTBUS_SUPPRESSION_KEY); if it is somebody else's, set "
-        "LedgerSuffix, for example -x1.",
+        "LedgerIs: kept, and give the same POSTBUS_SUPPRESSION_KEY; if it is somebody else's, "
+        "set LedgerSuffix, for example -x1.",
     ),
-    (
+    Advice(
         r"OTS::Table",
-        r"exist|duplicat",
+        _EXISTS,
         "An earlier stack left its tables: set the parameter LedgerIs: kept, and give the same "
         "POSTBUS_SUPPRESSION_KEY.",
     ),
-    (
+    Advice(
         r"RAM::",
-        r"NoPermission|Forbidden|not authorized|AccessDenied",
-        "Making roles needs ram:CreateRole, ram:CreatePolicy and ram:AttachPolicyToRole: allow them "
-        "to the user or role that deploys.",
+        _DENIED,
+        "Making roles needs ram:CreateRole, ram:CreatePolicy and ram:AttachPolicyToRole: allow "
+        "them to the user or role that deploys.",
     ),
-    (
+    Advice(
         r"",
-        r"NoPermission|Forbidden|not authorized|AccessDenied|Unauthorized",
-        "Allow the action that the reason names to the user or role that deploys: ROS acts with its "
-        "permissions.",
+        _DENIED,
+        "Allow the action that the reason names to the user or role that deploys: ROS acts with "
+        "its permissions.",
     ),
-    (
+    Advice(
         r"FC3::Function",
         r"runtime",
         "The region lacks the runtime: set the parameter Runtime: python3.10.",
     ),
-    (
+    Advice(
         r"",
-        r"not (been )?(open|activat|enabl)|NotOpen|ServiceNotOpen|Inactive|not subscribed",
+        r"not (been )?(open|activat|enabl)|NotOpen|not subscribed",
         "The service is not switched on in this account: deploy bootstrap.yml once, and open the "
         "consoles of EventBridge and DirectMail.",
     ),
-    (
+    Advice(
         r"",
         r"ServiceLinkedRole|AliyunServiceRole",
         "A service-linked role is missing: deploy bootstrap.yml once.",
     ),
-    (
+    Advice(
         r"",
-        r"quota|limit.{0,20}(exceed|reach)|exceed.{0,20}(limit|quota|maximum)|TooMany",
-        "A quota of the account is used up: ask for more in the Quota Center, or remove what is not "
-        "needed.",
+        r"quota|limit.{0,20}(exceed|reach)|exceed.{0,20}(limit|maximum)|TooMany",
+        "A quota of the account is used up: ask for more in the Quota Center, or remove what is "
+        "not needed.",
     ),
-    (
+    Advice(
         r"",
-        r"already ?exist|AlreadyExist|duplicat|EntityAlreadyExists",
+        _EXISTS,
         "The name is taken by something that is not of this stack: remove or rename it, or choose "
         "another environment.",
     ),
-    (r"", r"throttl|flow control|QpsLimit", "A service was asked too often: deploy again."),
+    Advice(r"", r"throttl|flow control|QpsLimit", "A service was asked too often: deploy again."),
 )
 
 
@@ -88,9 +100,9 @@ def root_failures(events: Sequence[Event], stack: Stack) -> list[Event]:
 
 def advice_for(event: Event) -> str:
     """What to do about a failed resource; empty where the reason has to do."""
-    for kind, reason, advice in _ADVICE:
-        if re.search(kind, event.kind) and re.search(reason, event.reason, re.IGNORECASE):
-            return advice
+    for each in _ADVICE:
+        if re.search(each.kind, event.kind) and re.search(each.reason, event.reason, re.IGNORECASE):
+            return each.text
     return ""
 
 
@@ -117,5 +129,6 @@ def state_advice(stack: Stack, environment: str, previous: str) -> str:
         f"Once the cause is mended: {again}.",
         "ROLLBACK_FAILED": "ROS could not put everything back. "
         f"Go back with {back}, or mend the cause and {again}.",
-        "DELETE_FAILED": f"The rest of the stack is still there. Mend the cause, then {away} again.",
+        "DELETE_FAILED": "The rest of the stack is still there. "
+        f"Mend the cause, then {away} again.",
     }.get(stack.status, f"The stack is in the state {stack.status}: see the console of ROS.")

@@ -32,6 +32,21 @@ class Pace:
 
 
 @dataclass(frozen=True)
+class Work:
+    """What is followed.
+
+    Attributes:
+        stack: the stack, whose work has begun.
+        before: ids of the events that are older.
+        total: how many resources the work is about.
+    """
+
+    stack: Stack
+    before: Collection[str]
+    total: int
+
+
+@dataclass(frozen=True)
 class Course:
     """What happened.
 
@@ -44,16 +59,12 @@ class Course:
     events: list[Event] = field(default_factory=list)
 
 
-def follow(
-    ros: Ros, stack: Stack, before: Collection[str], total: int, talk: Talk, pace: Pace
-) -> Course:
+def follow(ros: Ros, work: Work, talk: Talk, pace: Pace) -> Course:
     """Tell what happens to a stack until ROS has ended its work.
 
     Args:
         ros: the service.
-        stack: the stack, whose work has begun.
-        before: ids of the events that are older.
-        total: how many resources the work is about.
+        work: what has begun.
         talk: is told.
         pace: how often to look.
 
@@ -61,7 +72,8 @@ def follow(
         CloudError: ROS refused.
         DeployError: ROS did not answer for `SILENCE_SECONDS`; the stack goes on by itself.
     """
-    seen = set(before)
+    stack = work.stack
+    seen = set(work.before)
     events: list[Event] = []
     done: set[str] = set()
     heard = pace.clock()
@@ -84,7 +96,7 @@ def follow(
             events.append(event)
             if event.status.endswith(_DONE) and event.resource != stack.name:
                 done.add(event.resource)
-            talk.happened(event, min(len(done), total), total)
+            talk.happened(event, min(len(done), work.total), work.total)
         if not now.busy:
             return Course(now, events)
         pace.sleep(pace.seconds)

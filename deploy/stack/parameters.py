@@ -8,9 +8,9 @@ The file `deploy/environments/<environment>.yml`:
       AllowedRecipients: '@example.com'
     tags: [order-shipped]
 
-Each parameter is one of the template's. Those that the template marks as secret (`NoEcho`) are never
-in a file and never on a command line, where others could read them: they come from variables, are
-kept by ROS, and a later deployment need not know them.
+Each parameter is one of the template's. Those that the template marks as secret (`NoEcho`) are
+never in a file and never on a command line, where others could read them: they come from variables,
+are kept by ROS, and a later deployment need not know them.
 """
 
 from __future__ import annotations

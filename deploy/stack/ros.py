@@ -288,7 +288,10 @@ class Ros:
                 break
             page += 1
         # The newest come first, and a second may have many: turned around, the order holds.
-        return sorted(reversed(list(found.values())), key=lambda event: event.at)
+        events = list(found.values())
+        events.reverse()
+        events.sort(key=lambda event: event.at)
+        return events
 
     def resources(self, stack_id: str) -> dict[str, str]:
         """Name -> type of a stack's resources.
@@ -316,7 +319,7 @@ class Ros:
 
 
 def _change(row: Mapping[str, Any]) -> Change:
-    """https://www.alibabacloud.com/help/en/ros/user-guide/data-structures"""  # noqa: D400, D415  # an address
+    # https://www.alibabacloud.com/help/en/ros/user-guide/data-structures
     targets = [detail.get("Target") or {} for detail in row.get("Details") or []]
     names = [str(each.get("Name") or each.get("Attribute") or "") for each in targets]
     return Change(

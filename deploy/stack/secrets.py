@@ -1,7 +1,7 @@
 """Secrets of an environment: from variables, or made once and kept in a file of this machine.
 
-A stack keeps its secrets itself (ROS shows none of them again), so they matter when a stack is made:
-the first time, and after it was destroyed, when the tables that are left need the key of before.
+A stack keeps its secrets itself (ROS shows none of them again), so they matter when a stack is
+made: the first time, and after it was destroyed, when the tables that are left need the old key.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from deploy.stack.errors import DeployError
 from deploy.stack.parameters import is_secret, variable
@@ -47,7 +47,7 @@ def find_secrets(
     file: Path,
     kept: Collection[str],
     *,
-    may_make: bool,
+    may_make: Literal["keep", "try", "no"],
 ) -> Secrets:
     """The secrets to give; those that the stack keeps and nobody gives anew are left out.
 
@@ -56,7 +56,8 @@ def find_secrets(
         variables: of this process.
         file: where this machine keeps those that it made.
         kept: parameters that the stack has.
-        may_make: whether one that is needed may be made here.
+        may_make: whether one that is needed may be made here, and kept; `try` makes one that is
+            forgotten again.
 
     Raises:
         DeployError: one is needed and there is none, or one is not allowed.
@@ -75,13 +76,13 @@ def find_secrets(
             values[name] = remembered[name]
         elif rules.get("Default") is not None:
             values[name] = str(rules["Default"])
-        elif may_make:
+        elif may_make != "no":
             values[name] = secrets.token_urlsafe(BYTES)
             made.append(name)
         else:
             raise DeployError(_lacking(name, file))
         _check(name, rules, values[name])
-    if made:
+    if made and may_make == "keep":
         _write(file, {**remembered, **{name: values[name] for name in made}})
     return Secrets(values, tuple(made), file)
 

@@ -30,14 +30,15 @@ _STYLES = {"Add": "green", "Modify": "yellow", "Remove": "red"}
 _PROPERTIES_SHOWN = 4
 _TRY = """\
 python -c '
-import os
+import json, os
 from mns.account import Account
 from mns.queue import Message
 env = os.environ
 account = Account("{url}", env["ALIBABA_CLOUD_ACCESS_KEY_ID"],
     env["ALIBABA_CLOUD_ACCESS_KEY_SECRET"], env.get("ALIBABA_CLOUD_SECURITY_TOKEN", ""))
-mail = Message("{{\\"to\\": [\\"you@example.com\\"], \\"subject\\": \\"Hello\\", \\"text\\": \\"Hello\\"}}")
-print(account.get_queue("{queue}").send_message(mail).message_id)'"""
+mail = {{"to": ["you@example.com"], "subject": "Hello", "text": "Hello"}}
+message = Message(json.dumps(mail))
+print(account.get_queue("{queue}").send_message(message).message_id)'"""
 
 
 class Screen:
@@ -140,10 +141,12 @@ class Screen:
             self._bar.stop()
         self._bar, self._task, self._loading = None, None, ""
 
-    def __enter__(self) -> Screen:
+    def __enter__(self) -> Screen:  # noqa: PYI034  # Self is not in Python 3.10
+        """Itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Take the bar away."""
         self._close()
 
 
@@ -156,7 +159,7 @@ def deploy(
                      "environment's file. Secrets are taken from variables: POSTBUS_…"),
     ] = [],
     rollback: Annotated[
-        str, typer.Option(metavar="COMMIT", help="Go back to an earlier commit, as it was deployed.")
+        str, typer.Option(metavar="COMMIT", help="Go back to an earlier commit, as it was.")
     ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, as in CI.")] = False,
@@ -172,7 +175,7 @@ def deploy(
     """
     if not (yes or dry_run or is_interactive()):
         raise CommandError(
-            "nobody is here to agree to the changes: --yes agrees to them, --dry-run only shows them",
+            "nobody is here to agree to the changes: --yes agrees, --dry-run only shows them",
             USAGE,
         )
     with cloud_errors(), Screen(agreed=yes, as_json=as_json) as screen:

@@ -239,7 +239,7 @@ def resolve(
         evidence = {
             **_described(found),
             "deliveries": [vars(each) for each in ledger.deliveries(row.mail_id)],
-            "channel": vars(ledger.channel(row.sender or "")),
+            "channel": vars(ledger.channel((row.sender or "").lower())),
             "statistics": Client(url).statistics(found) if not (sent or cancel) else [],
         }
     if as_json:

@@ -16,6 +16,7 @@ from local.cli import show
 from local.cli.client import Client
 from local.cli.exits import CommandError
 from shared.delivery.redrive import Back, DeadEvent, read_dead_event
+from shared.sending.letters import QUEUE_PAYLOAD_MAX
 
 BATCH = 16
 # The queues that events end on, and those that they go back to, by the ends of their names.
@@ -60,6 +61,10 @@ def _decide(event: DeadEvent, sink: str | None) -> str:
     return "left: not asked for" if sink and event.sink != sink else "put back"
 
 
+def _failed(error: MNSServerException) -> CommandError:
+    return CommandError(f"SMQ: {error.type}: {error.message}")
+
+
 class _DeadEvents:
     """One dead-letter queue of events.
 
@@ -85,7 +90,7 @@ class _DeadEvents:
                 messages = self._dead.batch_receive_message(BATCH, 0)
             except MNSServerException as error:
                 if error.type != "MessageNotExist":
-                    raise CommandError(f"SMQ: {error.type}: {error.message}") from None
+                    raise _failed(error) from None
                 return
             for message in messages:
                 body = message.message_body
@@ -97,9 +102,14 @@ class _DeadEvents:
         """Put it on its queue first: dying between the two leaves a copy, not a loss."""
         if event.back is None:
             return
-        name = self._client.name_of("queues", BACK[event.back])
-        self._account.get_queue(name).send_message(Message(event.body))
-        self._dead.delete_message(handle)
+        queue = self._account.get_queue(self._client.name_of("queues", BACK[event.back]))
+        # What came as plain text may be too long in base64; the function reads either.
+        queue.set_encoding(len(event.body.encode()) <= QUEUE_PAYLOAD_MAX)
+        try:
+            queue.send_message(Message(event.body))
+            self._dead.delete_message(handle)
+        except MNSServerException as error:
+            raise _failed(error) from None
         self._taken.remove(handle)
 
     def close(self) -> None:

@@ -6,19 +6,16 @@ Importing this module imports the SDK, so only functions that send do.
 
 from __future__ import annotations
 
-import json
 import logging
-import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import urllib3.exceptions
-
-from shared.cloud.attachment_stream import AttachmentStream
 from shared.cloud.directmail_adapter import share_context
+from shared.cloud.directmail_answers import accepted, answer_of
+from shared.cloud.directmail_parameters import advance_request, form_fields
 from shared.cloud.directmail_sdk import (
     CONNECTIONS,
     Client,
@@ -27,23 +24,17 @@ from shared.cloud.directmail_sdk import (
     OpenApiRequest,
     Params,
     RuntimeOptions,
-    TeaException,
-    models,
     requests,
 )
 from shared.cloud.form import form_of
 from shared.cloud.idle import IdleGuard
 from shared.cloud.tls import connect_ahead
-from shared.sending.answers import Accepted, Answer, Broken, BrokenKind, Rejected
+from shared.sending.answers import Answer, Broken
 from shared.sending.compose import OutgoingMail
 from shared.triggers.context import Credentials, Invocation
 
 CONNECT_MS = 3_000
 READ_MS = 10_000
-SERVER_ERRORS = 500
-# What the SDK makes of an error in JSON that has no `Code`: not DirectMail's, but somebody's
-# before it.
-NO_CODE = "None"
 _FORM_HEADERS = {"content-type": "application/x-www-form-urlencoded"}
 _SINGLE_SEND_MAIL = Params(
     action="SingleSendMail",
@@ -56,8 +47,6 @@ _SINGLE_SEND_MAIL = Params(
     req_body_type="byte",
     body_type="json",
 )
-
-_ADDRESS_TYPES = {"random": 0, "sender": 1}
 
 
 @dataclass(frozen=True)
@@ -183,12 +172,12 @@ class DirectMail:
         )
         try:
             if mail.attachments:
-                response = client.single_send_mail_advance(_advance_request(mail), runtime).to_map()
+                response = client.single_send_mail_advance(advance_request(mail), runtime).to_map()
             else:
-                response = client.send_form(_form_fields(mail), runtime)
+                response = client.send_form(form_fields(mail), runtime)
         except Exception as error:  # noqa: BLE001  # whatever the SDK raises ends as an answer, never as a lost mail
-            return _answer_of(error, begun=client.begun)
-        return _accepted(response.get("body"))
+            return answer_of(error, begun=client.begun)
+        return accepted(response.get("body"))
 
     def _shared(self, credentials: Credentials) -> _Client:
         """The client of all mails without attachments, for as long as the credentials last."""
@@ -212,132 +201,6 @@ class DirectMail:
             # `Config.open_platform_endpoint` exists and is ignored by SDK 1.11.1.
             client._open_platform_endpoint = self._endpoint.open_platform  # noqa: SLF001  # see above
         return client
-
-
-def _advance_request(mail: OutgoingMail) -> models.SingleSendMailAdvanceRequest:
-    """Every attachment as a stream: the SDK mis-assigns a mix of streams and addresses."""
-    request = models.SingleSendMailAdvanceRequest().from_map(_parameters(mail))
-    request.attachments = [
-        models.SingleSendMailAdvanceRequestAttachments(
-            attachment_name=attachment.name, attachment_url_object=AttachmentStream(attachment.data)
-        )
-        for attachment in mail.attachments
-    ]
-    return request
-
-
-def _form_fields(mail: OutgoingMail) -> dict[str, str | int]:
-    """The parameters as a form has them: a template is one field of JSON."""
-    fields = {name: value for name, value in _parameters(mail).items() if value is not None}
-    if "Template" in fields:
-        fields["Template"] = DaraCore.to_json_string(fields["Template"])
-    return fields
-
-
-def _parameters(mail: OutgoingMail) -> dict[str, Any]:
-    """The call's parameters. Flags go as `true` and `false`, as the page above spells them."""
-    reply, template = mail.reply_address, mail.template
-    return {
-        "AccountName": mail.sender_address,
-        "FromAlias": mail.sender.alias,
-        "AddressType": _ADDRESS_TYPES[mail.address_type],
-        "DomainAuth": "true" if mail.domain_auth else None,
-        "IpPoolId": mail.ip_pool_id,
-        "ToAddress": ",".join(mail.to),
-        "BccAddress": ",".join(mail.bcc) or None,
-        "Subject": mail.subject,
-        "HtmlBody": mail.html,
-        "TextBody": mail.text,
-        "Template": template and {"TemplateData": dict(template.data), "TemplateId": template.id},
-        "ReplyToAddress": "true" if mail.reply_to_console else "false",
-        "ReplyAddress": reply and reply.address,
-        "ReplyAddressAlias": reply and reply.alias,
-        "TagName": mail.tag,
-        "ClickTrace": "1" if mail.track_clicks else None,
-        "UnSubscribeLinkType": mail.unsubscribe_link,
-        "UnSubscribeFilterLevel": mail.unsubscribe_filter,
-        "Headers": json.dumps(dict(mail.headers), ensure_ascii=False),
-    }
-
-
-def _accepted(body: Any) -> Answer:
-    """What an answer of 200 says."""
-    told = body if isinstance(body, dict) else {}
-    envelope_id, request_id = told.get("EnvId"), told.get("RequestId")
-    if not envelope_id or not isinstance(envelope_id, str | int):
-        return Broken("unparsable", "an answer of 200 without an EnvId")
-    return Accepted(str(envelope_id), str(request_id) if request_id else None)
-
-
-def _answer_of(error: BaseException, *, begun: bool) -> Answer:
-    """What an exception of the SDK says about the mail."""
-    code = getattr(error, "code", None)
-    if isinstance(error, TeaException) and code and code != NO_CODE:
-        status = getattr(error, "status_code", None) or getattr(error, "statusCode", None)
-        if not begun and (status is None or status >= SERVER_ERRORS):
-            return Broken("upload", str(code))
-        retry_after = getattr(error, "retry_after", None)
-        return Rejected(
-            code=str(code),
-            status=status if isinstance(status, int) else None,
-            message=str(getattr(error, "message", "")),
-            request_id=getattr(error, "request_id", None),
-            retry_after_ms=retry_after if isinstance(retry_after, int) else None,
-        )
-    kind = "unparsable" if code == NO_CODE else _kind_of(error)
-    if not begun and kind != "connect":
-        kind = "upload"
-    return Broken(kind, type(error).__name__)
-
-
-# What was really raised lies somewhere in the SDK's wrapping; the first row that occurs in the
-# chain decides. Only what happens before a request can have gone out counts as `connect`.
-_KINDS: tuple[tuple[tuple[type[BaseException], ...], BrokenKind], ...] = (
-    (
-        (
-            requests.exceptions.ConnectTimeout,
-            urllib3.exceptions.NewConnectionError,
-            urllib3.exceptions.ConnectTimeoutError,
-            ssl.SSLCertVerificationError,
-        ),
-        "connect",
-    ),
-    ((requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError), "read-timeout"),
-    (
-        (requests.exceptions.ConnectionError, urllib3.exceptions.ProtocolError, ConnectionError),
-        "reset",
-    ),
-    ((requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError), "reset"),
-    # The SDK takes whatever JSON comes for an object.
-    ((RuntimeError, ValueError, AttributeError), "unparsable"),
-)
-
-
-def _kind_of(error: BaseException) -> BrokenKind:
-    chain = list(_chain(error))
-    for types, kind in _KINDS:
-        if any(isinstance(link, types) for link in chain):
-            return kind
-    return "other"
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception and everything it wraps, by all the ways that the SDK and urllib3 use."""
-    seen: set[int] = set()
-    waiting: list[Any] = [error]
-    while waiting:
-        link = waiting.pop()
-        if not isinstance(link, BaseException) or id(link) in seen:
-            continue
-        seen.add(id(link))
-        yield link
-        waiting += [
-            link.__cause__,
-            link.__context__,
-            getattr(link, "inner_exception", None),
-            getattr(link, "reason", None),
-            *link.args,
-        ]
 
 
 def _drop_connections() -> None:

@@ -29,17 +29,17 @@ class SharedContextAdapter(requests.adapters.HTTPAdapter):  # type: ignore[misc]
         """
         if proxies or cert:
             return super().get_connection_with_tls_context(request, verify, proxies, cert)
-        place = request.url.partition("?")[0], verify
-        pool = self._pools.get(place)
-        if pool is None or pool.pool is None:  # never looked for, or closed since
-            pool = super().get_connection_with_tls_context(request, verify)
-            self._pools[place] = pool
+        pools, place = self._pools, (request.url.partition("?")[0], verify)
+        pool = pools.get(place)
+        if pool is None:
+            pool = pools[place] = super().get_connection_with_tls_context(request, verify)
         return pool
 
     def close(self) -> None:
-        """Close every pool; the next request makes new ones."""
-        self._pools.clear()
+        """Let go of every pool; the next request makes new ones."""
         super().close()
+        # Last, and another dict: who looked for a pool before this remembers it in the old one.
+        self._pools = {}
 
     def build_connection_pool_key_attributes(
         self, request: Any, verify: Any, cert: Any = None

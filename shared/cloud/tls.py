@@ -14,9 +14,12 @@ from typing import Any
 
 import certifi
 from urllib3 import HTTPConnectionPool
+from urllib3.util.wait import wait_for_read
 
 # How long a connection that nobody waits for may take; each request brings its own time-out.
 AHEAD_SECONDS = 2.0
+# Tickets follow the handshake by one round trip.
+TICKETS_SECONDS = 0.05
 
 
 # The public certificates one by one, in a package of `deploy/package/certificates.py`'s making.
@@ -63,8 +66,28 @@ def connect_ahead(pool: HTTPConnectionPool) -> None:
         pool._validate_conn(connection)  # noqa: SLF001  # likewise
         if not connection.is_connected:
             connection.connect()
+        _read_tickets(getattr(connection, "sock", None))
     except BaseException:
         connection.close()
         raise
     finally:
         pool._put_conn(connection)  # noqa: SLF001  # likewise
+
+
+def _read_tickets(sock: Any) -> None:
+    """Take in what a TLS 1.3 server sends after the handshake: tickets for later sessions.
+
+    urllib3 takes an idle connection that has something to read for one that was closed, and
+    would connect anew for the first request.
+    """
+    if not isinstance(sock, ssl.SSLSocket) or sock.version() != "TLSv1.3":
+        return
+    wait = TICKETS_SECONDS
+    while wait_for_read(sock, wait):
+        sock.settimeout(0)
+        wait = 0.0
+        try:
+            if not sock.recv(1):
+                raise ConnectionAbortedError("closed after the handshake")
+        except ssl.SSLWantReadError:  # the tickets are taken in, and nothing else is there
+            continue

@@ -27,10 +27,11 @@ from shared.delivery.sink_letters import (
     ReplayedEvent,
     SinkLetter,
     WaitingEvent,
+    fitting_event,
     read_own_letter,
 )
 from shared.delivery.suppressing import Suppressor
-from shared.errors import LedgerUnavailable
+from shared.errors import LedgerUnavailable, QueueUnavailable
 from shared.schema.mail_event import MailEvent
 from shared.sending.letters import compact
 from shared.stores.ledger import Ledger
@@ -92,13 +93,18 @@ class Forwarder:
         Raises:
             QueueUnavailable: an event is not safe anywhere; the whole batch comes again.
         """
-        batch = _Batch()
+        batch, stuck = _Batch(), None
         for event in arrived:
-            batch.ends[self._take(event, batch, call)] += 1
+            try:
+                batch.ends[self._take(event, batch, call)] += 1
+            except QueueUnavailable as error:
+                stuck = error  # the batch comes again for its sake; the others go out all the same
         budget = max(0, call.remaining() - RESERVE)
         self.outlet.send(list(batch.events.values()), budget, batch.letters)
         for told in batch.told:
             log.info("event.forwarded", **told)
+        if stuck is not None:
+            raise stuck
         return batch.ends
 
     def _take(self, arrived: ArrivedEvent, batch: _Batch, call: Invocation) -> str:
@@ -120,7 +126,7 @@ class Forwarder:
             return self._take_fact(fact, tries, batch, call)
         except LedgerUnavailable as error:
             # The event is evidence: it waits until it can be written down.
-            self.shelf.defer(compact(fact.raw), LEDGER_PAUSE)
+            self.shelf.defer(compact(fitting_event(fact.raw)), LEDGER_PAUSE)
             log.warning("event.deferred", event_id=fact.event_id, error=str(error))
             return "deferred"
 

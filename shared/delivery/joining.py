@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from shared.delivery.clean import attempt_of
 from shared.delivery.facts import DeliveryFact
+from shared.delivery.states import VALIDATED
+from shared.schema.limits import ADDRESS_MAX
 from shared.sending.unknowns import NOTE_EVERY
 from shared.stores.ledger import Channel, DeliveryRecord, Ledger, MailRecord
 
@@ -55,7 +57,7 @@ class Joining:
         )
         mail = proven or mail
         attempt = attempt_of(fact, mail)
-        recipient = (fact.recipient or "").lower()
+        recipient = folded(fact.recipient)
         self.ledger.record_delivery(
             DeliveryRecord(mail.mail_id, recipient, attempt, fact.state, now)
         )
@@ -64,8 +66,8 @@ class Joining:
 
     def sight(self, fact: DeliveryFact, now: int) -> None:
         """An event of no mail that we know: somebody wrote to that recipient."""
-        if fact.sender and fact.recipient:
-            self.ledger.sight(fact.sender.lower(), fact.recipient.lower(), now)
+        if fact.sender and fact.recipient and fact.state != VALIDATED:
+            self.ledger.sight(folded(fact.sender), folded(fact.recipient), now)
 
     def may_be_ours(self, fact: DeliveryFact) -> bool:
         """Whether its mail may only not be known yet: an EnvId, and a sender that we send from.
@@ -74,12 +76,23 @@ class Joining:
         """
         if not fact.envelope_id or not fact.sender:
             return False
-        return self.ledger.channel(fact.sender).sent_at > 0
+        sender = folded(fact.sender)
+        # A mail may be sent from a domain alone.
+        names = (sender, sender.rpartition("@")[2])
+        return any(self.ledger.channel(name).sent_at > 0 for name in names)
 
     def _note_channel(self, mail: MailRecord, attempt: int) -> None:
         # The row knows when its latest attempt was made; an earlier one's event is no sign of it.
-        sender = mail.sender or ""
+        sender = folded(mail.sender)
         if attempt != mail.attempt or mail.attempted_at < self._noted.get(sender, 0) + NOTE_EVERY:
             return
         self.ledger.note_channel(sender, Channel(proven_at=mail.attempted_at))
         self._noted[sender] = mail.attempted_at
+
+
+def folded(address: str | None) -> str:
+    """An address as a key of the ledger: without case, and no longer than an address can be.
+
+    What an event has in an address's place may be anything, and a store may refuse long keys.
+    """
+    return (address or "").lower()[:ADDRESS_MAX]

@@ -63,9 +63,13 @@ class Post(Protocol):
 
 @dataclass
 class _Lane:
-    """The events of one sink; those that are safe, with the sink or in a letter, are ticked off."""
+    """The events of one sink; those that are safe, with the sink or in a letter, are ticked off.
+
+    Once its time is over, it begins no more of them.
+    """
 
     sink: str
+    until: int
     letters: list[SinkLetter] = field(default_factory=list)
     safe: int = 0
 
@@ -117,13 +121,14 @@ class Outlet:
             QueueUnavailable: some are neither with their sinks nor in a letter. The others are
                 safe, and those that are not must come again.
         """
+        until = self.clock() + budget
         lanes: dict[str, _Lane] = {}
         routes = [(event, self.routing.sinks_of(event)) for event in events]
         for event, sinks in routes:
             for sink in sinks:
-                lanes.setdefault(sink, _Lane(sink)).letters.append(SinkLetter(sink, event))
+                lanes.setdefault(sink, _Lane(sink, until)).letters.append(SinkLetter(sink, event))
         for letter in letters:
-            lanes.setdefault(letter.sink, _Lane(letter.sink)).letters.append(letter)
+            lanes.setdefault(letter.sink, _Lane(letter.sink, until)).letters.append(letter)
         unsafe = self._run(list(lanes.values()), budget)
         lost = {letter.event.id for letter in unsafe}
         for event, _ in routes:
@@ -139,18 +144,20 @@ class Outlet:
             self.at_once(self._serve, lanes, budget)
         elif lanes:
             self._serve(lanes[0])
+        unsafe: list[SinkLetter] = []
         for lane in lanes:
-            # A lane that is late is left to itself; what it still brings away comes twice.
-            for letter in lane.letters[lane.safe :]:
-                if not self._put_back(letter, "late"):
-                    break
-                lane.safe += 1
-        return [letter for lane in lanes for letter in lane.letters[lane.safe :]]
+            # A lane that is late is left to itself; what it still brings away comes twice. It may
+            # still tick off what it brings away, so what is put back here is counted apart.
+            rest = lane.letters[lane.safe :]
+            while rest and self._put_back(rest[0], "late"):
+                del rest[0]
+            unsafe += rest
+        return unsafe
 
     def _serve(self, lane: _Lane) -> None:
-        """Deliver a lane's events in their order; stops where one is not safe."""
-        for letter in list(lane.letters):
-            if not self._deliver(letter):
+        """Deliver a lane's events in their order; stops where one is not safe, or it is late."""
+        for letter in lane.letters:
+            if self.clock() >= lane.until or not self._deliver(letter):
                 return
             lane.safe += 1
 

@@ -116,7 +116,8 @@ def _fact(
     reason, bounce = REASONS.get(state), None
     if state == "bounced":
         reason, bounce, _ = cause_of(classification, status, code, message)
-    elif state == VALIDATED:
+    of_a_mail = state != VALIDATED
+    if not of_a_mail:
         classification = status
     text = fields.read_text
     account = text(get("account"))
@@ -126,8 +127,8 @@ def _fact(
         event_id=event_id,
         state=state,
         recipient=text(get("rcpt")) or text(get("block_email")) or text(get("email")),
-        token=token or fields.token_of_message_id(message_id),
-        envelope_id=fields.read_digits(get("env_id") or get("envid")),
+        token=token or fields.token_of_message_id(message_id) if of_a_mail else None,
+        envelope_id=fields.read_digits(get("env_id") or get("envid")) if of_a_mail else None,
         message_id=message_id,
         bounce=bounce,
         reason=reason,

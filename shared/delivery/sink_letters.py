@@ -23,6 +23,8 @@ from shared.triggers.json_bytes import read_json
 # Bytes of a letter beside the event: a sink's name, numbers, and why it was not taken.
 RESERVE = 1_024
 WHY_MAX = 200
+# Texts of an event that is too long are cut to so many characters, to fewer until it fits.
+CUTS = (8_000, 2_000, 500, 100)
 FORWARD = "forward"
 AGAIN = "again"
 REPLAY = "replay"
@@ -77,8 +79,8 @@ class WaitingEvent:
     tries: int
 
     def body(self) -> str:
-        """The letter as a message's body."""
-        told = {"event": self.event, "tries": self.tries}
+        """The letter as a message's body; the longest texts of an event too long for it are cut."""
+        told = {"event": fitting_event(self.event), "tries": self.tries}
         return compact({ENVELOPE: ENVELOPE_VERSION, AGAIN: told})
 
 
@@ -110,6 +112,30 @@ def read_own_letter(document: Mapping[str, Any] | None) -> OwnLetter | None:
         tries = again.get("tries")
         return WaitingEvent(again["event"], tries if isinstance(tries, int) else 1)
     return None
+
+
+def fitting_event(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """One of DirectMail's events, its long texts cut where it fits into no queue's message.
+
+    An event that came as plain text may be too long for the base64 that it goes back in. Refused by
+    the queue each time, it would hold up its batch until the platform gave up all of it.
+    """
+    size = QUEUE_PAYLOAD_MAX - RESERVE
+    cut = event
+    for most in CUTS:
+        if len(compact(cut).encode()) <= size:
+            break
+        cut = _cut(event, most)
+    return cut
+
+
+def _cut(value: Any, most: int) -> Any:
+    """Texts lose their middle: what a notification's stranger wrote has fields on either side."""
+    if isinstance(value, str) and len(value) > most:
+        return f"{value[: most // 2]}\u2026{value[-most // 2 :]}"
+    if isinstance(value, dict):
+        return {name: _cut(each, most) for name, each in value.items()}
+    return [_cut(each, most) for each in value] if isinstance(value, list) else value
 
 
 def _sink_letter(told: Mapping[str, Any]) -> SinkLetter | None:

@@ -148,7 +148,9 @@ CODES: Mapping[int, Cause] = {
     524: Cause("domain-not-found", None, BY),
     526: Cause("domain-not-found", None, BY),
     535: Cause("sender-authentication", SENDER, BY),
+    551: Cause("mailbox-not-found", None, BY),
     552: Cause("mailbox-full", TEMPORARY, BY),
+    556: Cause("policy", SENDER, BY),  # too many recipients
     557: Cause("policy", SENDER, BY),  # too big
     559: Cause("suppressed-by-provider", PERMANENT, BY),
     561: Cause("suppressed-by-provider", PERMANENT, BY),  # a honeypot

@@ -102,7 +102,7 @@ class Notes:
 
     def sent(self, claim: MailRecord) -> None:
         """Remember that this sender's mail was accepted: its event is to be expected."""
-        sender = claim.sender or ""
+        sender = (claim.sender or "").lower()
         if claim.attempted_at < self._noted.get(sender, 0) + NOTE_EVERY:
             return
         with suppress(LedgerUnavailable):

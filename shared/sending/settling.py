@@ -96,7 +96,7 @@ class Settling:
         Raises:
             LedgerUnavailable: the ledger did not answer.
         """
-        sender = row.sender or ""
+        sender = (row.sender or "").lower()
         addresses = (*outgoing.to, *outgoing.bcc)
         decided = settle(
             wish=letter.mail.on_unknown or "resend",
@@ -107,7 +107,7 @@ class Settling:
                 grace=self.grace,
             ),
             sighted=any(
-                self.ledger.sighted_at(sender.lower(), address.lower()) >= row.attempted_at
+                self.ledger.sighted_at(sender, address.lower()) >= row.attempted_at
                 for address in addresses
             ),
             resent=row.resent,

@@ -29,13 +29,17 @@ NOW = 1_800_000_000_000
 
 @dataclass
 class MemoryLedger:
-    """As much of a ledger as forwarding uses; `down` names the methods that fail."""
+    """As much of a ledger as forwarding uses.
+
+    `down` names the methods that fail; `asked` is whose channels were looked up.
+    """
 
     mails: dict[str, MailRecord] = field(default_factory=dict)
     states: list[DeliveryRecord] = field(default_factory=list)
     senders: dict[str, Channel] = field(default_factory=dict)
     channels: list[tuple[str, Channel]] = field(default_factory=list)
     sightings: list[tuple[str, str, int]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     down: frozenset[str] = frozenset()
 
     def get(self, mail_id: str) -> MailRecord | None:
@@ -73,6 +77,7 @@ class MemoryLedger:
     def channel(self, sender: str) -> Channel:
         """See `Ledger.channel`."""
         self._fail("channel")
+        self.asked.append(sender)
         return self.senders.get(sender, Channel())
 
     def note_channel(self, sender: str, channel: Channel) -> None:

@@ -17,6 +17,7 @@ from shared.delivery.forward import LEDGER_PAUSE
 from shared.errors import QueueUnavailable
 from shared.schema.limits import QUEUE_BODY_MAX
 from shared.sending.identity import MailToken
+from shared.sending.letters import QUEUE_PAYLOAD_MAX
 from shared.stores.ledger import Channel, DeliveryRecord, MailRecord
 
 Document = Callable[..., dict[str, Any]]
@@ -205,6 +206,34 @@ def test_an_event_that_cannot_even_be_deferred_fails_its_batch(
     ledger.down, topic.down = frozenset({"get"}), {"events"}
     with pytest.raises(QueueUnavailable):
         forward(document())
+
+
+def test_an_event_that_cannot_be_deferred_stops_no_other(
+    way: Any, topic: Any, ledger: Any, document: Document
+) -> None:
+    """The batch comes again for its sake, and the others are out and recorded by then."""
+    ledger.down, topic.down = frozenset({"find_by_envelope_id"}), {"events"}
+    stuck = document(header=None, msg_id="x@y")
+    with pytest.raises(QueueUnavailable):
+        way.run([stuck, document(rcpt="b@example.net")])
+    assert len(topic.messages) == len(way.log.events) == 1
+    ledger.down, topic.down = frozenset(), set()
+    assert way.run([stuck, document(rcpt="b@example.net")]) == {"delivered": 1, "repeated": 1}
+
+
+def test_a_long_event_can_be_deferred(
+    way: Any, topic: Any, ledger: Any, document: Document
+) -> None:
+    """It came as plain text, goes back in base64, and loses what does not fit but no field."""
+    ledger.down = frozenset({"get"})
+    event = document(channel_name="x" * 60_000)
+    assert way.run(event) == {"deferred": 1}
+    ((body, _),) = topic.deferred
+    assert len(body.encode()) <= QUEUE_PAYLOAD_MAX
+    ledger.down = frozenset()
+    assert way.run(body.encode()) == {"delivered": 1}
+    (message,) = topic.messages
+    assert message.event["data"]["env_id"] == event["data"]["env_id"]
 
 
 # --- What it says about the channel --------------------------------------------------------------

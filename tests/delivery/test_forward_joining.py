@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from shared.delivery.forward import MAIL_PAUSES
 from shared.sending.identity import MailToken
+from shared.sending.letters import QUEUE_PAYLOAD_MAX
 from shared.stores.ledger import Channel, DeliveryRecord, MailRecord
 
 Document = Callable[..., dict[str, Any]]
@@ -136,6 +138,35 @@ def test_an_address_check_is_of_no_mail(way: Any, document: Document) -> None:
     assert message.event["data"]["state"] is None
 
 
+@pytest.mark.parametrize("changes", [{}, STRANGE], ids=["of a mail's ids", "of none"])
+def test_an_address_check_proves_nothing(
+    way: Any, document: Document, changes: dict[str, Any]
+) -> None:
+    """Nobody was written to: it is no evidence of a mail, and no sight of another's."""
+    before = dict(way.ledger.mails)
+    way.unmatched = "forward"
+    assert way.run({**document(**changes), "type": "dm:Validator:GrayListResult"}) == {
+        "validated": 1
+    }
+    assert (way.ledger.mails, way.ledger.states, way.ledger.sightings) == (before, [], [])
+    assert way.post.messages[0].event["data"]["mail_id"] is None
+
+
+@pytest.mark.parametrize("changes", [{}, STRANGE], ids=["ours", "of others"])
+def test_what_is_too_long_for_an_address_is_no_key_of_the_ledger(
+    way: Any, document: Document, changes: dict[str, Any]
+) -> None:
+    """Tablestore takes keys of 1 KB at most, and would refuse it each time it came again."""
+    way.unmatched = "forward"
+    long = "\u4e16" * 2_000 + "@example.net"
+    assert way.run(document(rcpt=long, **{**changes, "from": long})) == {"delivered": 1}
+    keys = [state.recipient for state in way.ledger.states]
+    keys += [part for *seen, _ in way.ledger.sightings for part in seen]
+    assert keys
+    assert all(len(key.encode()) <= 1_024 for key in (*keys, *way.ledger.asked))
+    assert way.post.messages[0].event["data"]["recipient"] == long
+
+
 # --- An event that comes before anything leads to its mail ---------------------------------------
 
 
@@ -158,6 +189,35 @@ def test_an_event_waits_for_the_answer_that_tells_its_mail(
     assert way.run(letter) == {"delivered": 1}
     (event,) = way.post.of("topic:mail-events")
     assert (event["data"]["key"], event["data"]["raw"]) == ("order-4711", early)
+
+
+@pytest.mark.parametrize(
+    ("configured", "told"),
+    [
+        ("noreply@mail.example.com", "NoReply@mail.example.com"),
+        ("mail.example.com", "bounce-7@mail.example.com"),
+    ],
+    ids=["in another case", "a domain sends"],
+)
+def test_a_sender_of_ours_is_known_however_it_is_told(
+    way: Any, early: dict[str, Any], configured: str, told: str
+) -> None:
+    """A mail may be sent from a domain alone, and DirectMail spells addresses as it likes."""
+    way.ledger.senders = {configured: Channel(sent_at=NOW - 1)}
+    early["data"]["from"] = told
+    assert way.run(early) == {"waiting": 1}
+
+
+def test_a_long_event_waits_as_well(way: Any, early: dict[str, Any], mail: MailRecord) -> None:
+    """As long as its letter fits into a message: refused, it would hold up its batch for ever."""
+    early["data"] |= {"channel_name": "x" * 60_000, "err_msg": "y" * 60_000}
+    assert way.run(early) == {"waiting": 1}
+    ((letter, _),) = way.post.letters
+    assert len(json.dumps(letter)) <= QUEUE_PAYLOAD_MAX
+    way.ledger.mails[mail.mail_id] = mail
+    assert way.run(letter) == {"delivered": 1}
+    (event,) = way.post.of("topic:mail-events")
+    assert (event["data"]["key"], event["data"]["state"]) == ("order-4711", "delivered")
 
 
 def test_nobody_waits_for_ever(way: Any, early: dict[str, Any]) -> None:

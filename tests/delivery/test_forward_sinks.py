@@ -285,3 +285,72 @@ def test_a_sink_that_never_answers_does_not_hold_the_invocation(way: Any) -> Non
     assert {letter["forward"]["why"] for letter, _ in way.post.letters} == {"late"}
     assert len(way.post.letters) == 3
     post.ended.set()
+
+
+class Slow:
+    """A post whose sinks take 100 ms of the clock for each event."""
+
+    def __init__(self, way: Any) -> None:
+        self._way = way
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._way.post, name)
+
+    def deliver(self, *given: Any) -> str:
+        """Take the event, slowly."""
+        self._way.clock.now += 100
+        answer: str = self._way.post.deliver(*given)
+        return answer
+
+
+def test_one_slow_sink_alone_has_no_more_time_than_several(way: Any) -> None:
+    """What it has not taken in time goes into letters, and the invocation ends as it should."""
+    way.routing = Routing((A,))
+    outlet = Outlet(Slow(way), way.routing, way.log, AtOnce(4), lambda: 0.5, way.clock, DAY)
+    outlet.send([outgoing(number) for number in range(10)], 300)
+    assert (len(way.post.of(A)), len(way.post.letters)) == (3, 7)
+    assert len(way.log.events) == 10
+
+
+class Awake:
+    """A post one of whose sinks answers just when its lane was given up as late.
+
+    The first letter that is put back lets it answer; after that, no letter is taken any more.
+    """
+
+    def __init__(self, post: Any) -> None:
+        self._post = post
+        self.answer, self.answered = threading.Event(), threading.Event()
+        self.delivered: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._post, name)
+
+    def deliver(self, sink: str, body: str, *_: Any) -> str:
+        """Wait with the first event of A until it is too late; then the process is ended."""
+        if sink != A:
+            return "taken"
+        if self.delivered:
+            self.answered.set()
+            threading.Event().wait(0.2)  # as frozen as a process gets here
+        self.answer.wait(5)
+        self.delivered.append(body)
+        return "taken"
+
+    def retry(self, letter: str, delay: int) -> str:
+        """Take one letter."""
+        if self.answer.is_set():
+            raise QueueUnavailable("no more")
+        self._post.retry(letter, delay)
+        self.answer.set()
+        self.answered.wait(5)
+        return "put back"
+
+
+def test_an_answer_that_comes_too_late_makes_no_other_event_look_safe(way: Any) -> None:
+    """What is neither delivered nor in a letter is not recorded, so that it comes again."""
+    post = Awake(way.post)
+    outlet = Outlet(post, way.routing, way.log, AtOnce(4), lambda: 0.5, way.clock, DAY)
+    with pytest.raises(QueueUnavailable):
+        outlet.send([outgoing(number) for number in range(3)], 200)
+    assert set(way.log.events) == {"0"}

@@ -50,6 +50,9 @@ def test_every_failure_of_the_twin_has_its_reason(name: str) -> None:
         (("New", "4", 451, "451 4.7.1 wait"), "rate-limited", TEMPORARY),
         (("New", "4", 559, "no"), "suppressed-by-provider", PERMANENT),
         (("New", "4", 421, "no"), "connection", TEMPORARY),
+        (("New", "4", 551, "no"), "mailbox-not-found", PERMANENT),
+        # (too many recipients in one mail: none of their addresses is at fault)
+        (("New", "4", 556, "no"), "policy", SENDER),
         # ... its words ...
         (("SmtpZPermErr", "4", 550, "550 no such user here"), "mailbox-not-found", PERMANENT),
         (("SmtpZPermErr", "4", 550, "550 Recipient is unknown"), "mailbox-not-found", PERMANENT),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +14,8 @@ import pytest
 from deploy.package.build import Package, Places, build
 from deploy.package.errors import InterpreterMissing
 from deploy.package.targets import TARGETS, Interpreter, find_interpreter
+from tests.deploy.doubles.cloud import Cloud, running_cloud
+from tests.deploy.doubles.project import Project, make_project
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,3 +73,20 @@ def packages(tmp_path_factory: pytest.TempPathFactory, sources: Path) -> Package
         return {package.path.name.partition("-")[0]: package for package in made}
 
     return packages_of
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Cloud]:
+    """An account that answers the official SDKs."""
+    folder = tmp_path / "cloud"
+    folder.mkdir()
+    with running_cloud(folder) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def project(tmp_path: Path, cloud: Cloud) -> Project:
+    """A repository that can be deployed to that account."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return make_project(folder, cloud.url)

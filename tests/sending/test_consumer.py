@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -486,6 +487,24 @@ def test_no_time_left(world: World) -> None:
     world.deliver(bare(), timeout=1_000)
     assert (world.queues.delays, world.provider.calls, world.has_row()) == ([1_000], [], False)
     assert world.queues.letters()[0]["custody"] == 0
+
+
+def test_a_message_that_meets_a_bug_stops_no_other(world: World) -> None:
+    """A batch is opened as a whole; what goes wrong with one message is raised for it alone."""
+
+    def in_turn(
+        work: Callable[[Opened], None], batch: Sequence[Opened], _timeout: int
+    ) -> list[Opened]:
+        with ExitStack() as later:
+            for opened in batch:
+                later.callback(work, opened)  # the last one first; errors surface at the end
+        return []
+
+    consumer = replace(world.consumer, at_once=in_turn)
+    broken = QueueMessage("bug", None)  # type: ignore[arg-type]  # a bug
+    with pytest.raises(TypeError):
+        consumer.settle_all([QueueMessage("good", bare()), broken], world.clock.invocation())
+    assert len(world.provider.accepts) == 1
 
 
 class Straggling:

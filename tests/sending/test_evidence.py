@@ -358,6 +358,16 @@ def test_a_sent_mail_is_noted_for_its_channel(world: World) -> None:
     assert world.ledger.inner.channel(SHOP) == Channel(sent_at=NOON + 5_000)
 
 
+def test_a_sender_has_one_channel_however_it_is_spelled(new_world: NewWorld) -> None:
+    """DirectMail's events may have the address in another case than the mail had."""
+    world = new_world(alive=True)
+    world.provider.script = [LOST]
+    world.queues.put(bare(sender={"address": "Shop@example.com"}))
+    world.run()
+    assert (world.row().state, world.row().resent) == ("sent", 1)
+    assert world.ledger.inner.channel(SHOP).sent_at == world.row().attempted_at
+
+
 def test_a_channel_that_cannot_be_noted(world: World) -> None:
     """A mail that is sent stays sent."""
     world.ledger.down = {"note_channel"}

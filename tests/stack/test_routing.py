@@ -12,7 +12,7 @@ import httpx
 import pytest
 from mns.account import Account
 from mns.mns_exception import MNSServerException
-from mns.queue import QueueMeta
+from mns.queue import Message, QueueMeta
 from mns.subscription import SubscriptionMeta
 from mns.topic import TopicMeta
 
@@ -167,6 +167,18 @@ def test_what_a_sink_did_not_take_can_be_put_back(stack: Postbus) -> None:
     assert (code, [line["decided"] for line in lines]) == (0, ["put back"])
     (late,) = events_of(take(stack, "shop", 1, base64=False))
     assert late["id"] == event["id"]
+
+
+def test_a_long_dead_event_that_came_as_plain_text_can_be_put_back(stack: Postbus) -> None:
+    """In base64 it would be too long for a message; what is dead beside it goes back as well."""
+    queue = stack.queue("directmail-dead", base64=False)
+    for identity, text in (("long", "x" * 60_000), ("short", "x")):
+        queue.send_message(Message(json.dumps({"type": "dm:New", "id": identity, "data": text})))
+    code, lines, error = run(stack, "redrive", "--events", "--json")
+    assert (code, error.strip()) == (0, "")
+    assert [line["decided"] for line in lines] == ["put back"] * 2
+    events = stack.take_events(lambda found: len(found) >= 2, SECONDS)
+    assert {event["type"] for event in events} == {"postbus.event.unrecognised"}
 
 
 def wait_for(look: Callable[[], list[Any]]) -> list[Any]:

@@ -176,6 +176,26 @@ def test_a_purge_ends(cloud: TablestoreEventLog) -> None:
     assert (few.purge(NOON), few.purge(NOON), few.purge(NOON)) == (5, 3, 0)
 
 
+def test_a_person_is_looked_for_in_one_part_after_the_other(
+    cloud: TablestoreEventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scan reads so many pages at most, and each shard has a scan of its own."""
+    for number in range(40):
+        cloud.record(event(number))
+    found: list[int] = []
+    scan = cloud._tables.scan
+
+    def watch(*given: Any, **more: Any) -> Iterator[Any]:
+        rows_of_it = list(scan(*given, **more))
+        found.append(len(rows_of_it))
+        yield from rows_of_it
+
+    monkeypatch.setattr(cloud._tables, "scan", watch)
+    assert cloud.forget("ada@example.net") == sum(found) == 40
+    assert max(found) < 20
+    assert all_of(cloud) == []
+
+
 def test_an_hours_events_are_spread(cloud: TablestoreEventLog) -> None:
     """No partition gets every write."""
     for number in range(40):

@@ -74,9 +74,12 @@ class TablestoreEventLog:
         """See `EventLog.forget`. It reads the whole table: for a person's request only."""
         if not recipient:
             return 0
-        where = equal({"recipient": recipient.lower()})
-        found = self._tables.scan(rows.EVENTS, where=where, columns=("recipient",))
-        return sum(self._tables.delete(rows.EVENTS, (key["slot"], key["id"])) for key, _ in found)
+        where, gone = equal({"recipient": recipient.lower()}), 0
+        for shard in SHARDS:
+            span = Span(start=_named(shard, 0), end=_named(shard, LATEST))
+            for key, _ in self._tables.scan(rows.EVENTS, span, where=where, columns=("recipient",)):
+                gone += self._tables.delete(rows.EVENTS, (key["slot"], key["id"]))
+        return gone
 
     def purge(self, now: int) -> int:
         """See `EventLog.purge`. Whole hours at a time."""

@@ -31,7 +31,7 @@ TRIES = 2
 PAUSE_SECONDS = 0.05
 LOGGER = "tablestore.postbus"
 # Of the SDK, what reading and writing single rows never uses and waits for its first use: the
-# asynchronous client, the time series model, texts of messages for its log, crc32c's own command.
+# asynchronous client, the vectors of flatbuffers, texts of messages for its log, crc32c's command.
 WAITING = frozenset(
     {
         "aiohttp",
@@ -39,7 +39,6 @@ WAITING = frozenset(
         "crc32c._cli",
         "google.protobuf.text_format",
         "numpy",
-        "tablestore.protobuf.timeseries_pb2",
     }
 )
 SILENCE = logging.CRITICAL + 1

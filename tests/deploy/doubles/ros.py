@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,9 @@ class Ros:
 
     def stack(self, name: str) -> Stack:
         """The living stack of that name."""
-        return next(s for s in self.stacks.values() if s.name == name and s.status != "DELETE_COMPLETE")
+        return next(
+            s for s in self.stacks.values() if s.name == name and s.status != "DELETE_COMPLETE"
+        )
 
     def call(self, action: str, given: Mapping[str, str]) -> dict[str, Any]:
         """Serve one call."""
@@ -171,7 +174,8 @@ class Ros:
             if isinstance(value, DeployTime):
                 value = f"{self._endpoint()}/{str(value).lower()}"
             if name == "MailsQueueUrl":
-                value = f"{self._endpoint()}/queues/{stack.resources['MailsQueue'].properties['QueueName']}"
+                queue = stack.resources["MailsQueue"].properties["QueueName"]
+                value = f"{self._endpoint()}/queues/{queue}"
             rows.append(
                 {
                     "OutputKey": name,
@@ -416,11 +420,14 @@ class Ros:
         found = self.change_sets.get(given["ChangeSetId"])
         if found is None:
             raise RosRefusal(
-                404, "ChangeSetNotFound", f"The ChangeSet {given['ChangeSetId']} could not be found."
+                404,
+                "ChangeSetNotFound",
+                f"The ChangeSet {given['ChangeSetId']} could not be found.",
             )
         return found
 
 
+@lru_cache(maxsize=8)
 def yaml_of(template: str) -> dict[str, Any]:
     """A template's text as values."""
     with tempfile.NamedTemporaryFile("w", suffix=".yml", encoding="utf-8") as file:
