@@ -147,6 +147,7 @@ def deployment(tmp_path: Path) -> Callable[..., Deployment]:
     def make(name: str, changes: tuple[tuple[str, str, str], ...], port: int) -> Deployment:
         given = {
             "ENVIRONMENT": "production",
+            "SUPPRESSION_KEY": "0123456789abcdef0123456789abcdef",
             "SMQ_ENDPOINT": "http://127.0.0.1:9",
             "DIRECTMAIL_ENDPOINT": f"http://127.0.0.1:{port}",
             "LEDGER": f"sqlite:{tmp_path / 'ledger.db'}",

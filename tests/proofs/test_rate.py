@@ -179,6 +179,7 @@ def settings(tmp_path: Path) -> Callable[..., dict[str, str]]:
     def make(account: Twin, **more: object) -> dict[str, str]:
         given = {
             "ENVIRONMENT": "production",
+            "SUPPRESSION_KEY": "0123456789abcdef0123456789abcdef",
             "SMQ_ENDPOINT": "http://127.0.0.1:9",
             "DIRECTMAIL_ENDPOINT": account.url,
             "LEDGER": f"sqlite:{tmp_path / 'ledger.db'}",
