@@ -33,7 +33,7 @@ unit: $(STAMP) ## the tests that start no processes (about 2 minutes)
 	$(BIN)/python -m pytest -n 2 -m "not stack" $(ARGS)
 
 prove: $(STAMP) ## the long proofs in full; prints seeds and figures
-	POSTBUS_PROVE=1 $(BIN)/python -m pytest -s tests/stack/test_loop.py tests/stack/test_kill.py tests/proofs $(ARGS)
+	POSTBUS_PROVE=1 $(BIN)/python -m pytest -s tests/stack/test_loop.py tests/stack/test_kill.py tests/proofs tests/deploy $(ARGS)
 
 bench: $(STAMP) ## what Postbus costs: CPU per mail and per event, over doing it bare
 	@$(BIN)/python bench/overhead.py $(ARGS)

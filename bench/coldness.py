@@ -146,16 +146,35 @@ def twins(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def unpacked_packages(target: Target, interpreter: Interpreter) -> dict[str, Path]:
-    """Build a runtime's packages and unpack them: group -> folder."""
+    """Unpack a runtime's packages, which are built where the last ones are of other files.
+
+    Returns:
+        Group -> the folder, as nobody has used it before.
+    """
     output = BUILD / "bench" / target.runtime
-    shutil.rmtree(output, ignore_errors=True)
+    made_of, digest = output / "made-of", _digest_of_sources(interpreter)
+    if not made_of.is_file() or made_of.read_text() != digest:
+        shutil.rmtree(output, ignore_errors=True)
+        build(Places(ROOT, output, BUILD / "wheels"), target, interpreter, tell)
+        made_of.write_text(digest)
     folders = {}
-    for package in build(Places(ROOT, output, BUILD / "wheels"), target, interpreter, tell):
-        folder = package.path.with_suffix("")
-        with zipfile.ZipFile(package.path) as archive:
+    for package in output.glob("*.zip"):
+        folder = package.with_suffix("")
+        shutil.rmtree(folder, ignore_errors=True)
+        with zipfile.ZipFile(package) as archive:
             archive.extractall(folder)
-        folders[package.path.name.partition("-")[0]] = folder
+        folders[package.name.partition("-")[0]] = folder
     return folders
+
+
+def _digest_of_sources(interpreter: Interpreter) -> str:
+    """Of everything that a package is made of, and of what makes it."""
+    digest = hashlib.sha256(f"{interpreter.version}\n".encode() + LOCK.read_bytes())
+    makers = {str(file): file.read_bytes() for file in (ROOT / "deploy" / "package").glob("*.py")}
+    for files in (makers, *(read_sources(ROOT, group) for group in GROUPS)):
+        for path in sorted(files):
+            digest.update(f"{path} {hashlib.sha256(files[path]).hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def trust(folder: Path, authority: Path) -> None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.api.problems import problem
+from shared.api.door import answer_event
 from shared.app import Instance, build_webhooks
-from shared.triggers.http import BadHttpEvent, read_http_event, write_http_answer
 
 _instance = Instance(build_webhooks)
 
@@ -30,8 +29,4 @@ def handler(event: bytes, context: Any) -> dict[str, Any]:
     """
     app = _instance.app()
     call = app.begin(context)
-    try:
-        request = read_http_event(event)
-    except BadHttpEvent as error:
-        return write_http_answer(problem("bad-request", str(error)))
-    return write_http_answer(app.use.answer(request, call))
+    return answer_event(event, lambda request: app.use.answer(request, call))

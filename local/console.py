@@ -43,7 +43,7 @@ def create_app(stack: Stack) -> Starlette:
                 "topics": stack.broker.topics(),
                 "functions": [function.name for function in stack.template.functions],
                 "accepted_mails": stack.outbox.count(),
-                "not_simulated": list(stack.template.unsimulated),
+                "not_simulated": [each.sentence for each in stack.host.unsimulated],
             }
         )
 

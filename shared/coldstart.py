@@ -13,6 +13,14 @@ from shared.sdk_loading import load
 
 # Where Function Compute keeps the code; anywhere else `begin` leaves the process as it is.
 _CLOUD = "FC_FUNC_CODE_PATH"
+# Module -> what it imports for something that nobody here asks of it: asynchronous lines of the
+# log; HTTP/2; pydantic's plug-ins, which it looks for at the first model (ours, that all functions
+# have). Reading the metadata of distributions takes zip files, CSV and more.
+_WAITING = {
+    "structlog": "asyncio",
+    "urllib3": "importlib.metadata",
+    "shared.schema.mail_event": "importlib.metadata",
+}
 
 
 def begin() -> None:
@@ -24,8 +32,8 @@ def begin() -> None:
     # pydantic would look through all installed distributions for plug-ins; there are none.
     # https://docs.pydantic.dev/latest/concepts/plugins/
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # Only structlog's asynchronous methods need it, which nobody here calls.
-    load("structlog", without={"asyncio"})
+    for module, waits in _WAITING.items():
+        load(module, without={waits})
 
 
 def end() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from shared.errors import SettingsError
 from shared.hooks.secrets import read_secrets
+from shared.values import dataclass
 
 DIRECTMAIL_REGIONS = frozenset(
     {"cn-hangzhou", "ap-southeast-1", "ap-southeast-2", "us-east-1", "eu-central-1"}

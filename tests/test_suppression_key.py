@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shared.app import _links, _secret
 from shared.errors import SettingsError
 from shared.settings import Settings, read_settings
+from shared.wiring.policy import make_links, read_secret
 
 KEY = "k" * 32
 
@@ -14,14 +14,14 @@ KEY = "k" * 32
 def test_an_environment_needs_a_key() -> None:
     """A deployment without it ends in its initializer, with the setting's name."""
     with pytest.raises(SettingsError, match="POSTBUS_SUPPRESSION_KEY is missing"):
-        _secret(Settings("production"))
-    assert _secret(Settings("production", suppression_key=KEY)) == KEY.encode()
+        read_secret(Settings("production"))
+    assert read_secret(Settings("production", suppression_key=KEY)) == KEY.encode()
 
 
 def test_one_machine_has_one() -> None:
     """Nothing has to be set to try Postbus out; what is set counts there, too."""
-    assert _secret(Settings("local"))
-    assert _secret(Settings("local", suppression_key=KEY)) == KEY.encode()
+    assert read_secret(Settings("local"))
+    assert read_secret(Settings("local", suppression_key=KEY)) == KEY.encode()
 
 
 def test_a_short_key_is_refused_and_not_repeated() -> None:
@@ -52,11 +52,11 @@ def test_flags_are_true_or_false(given: str) -> None:
 def test_links_need_https(environment: str, url: str, works: bool) -> None:
     """Mail programs post to https only; this machine has none."""
     settings = Settings(environment, public_url=url, suppression_key=KEY)
-    assert (_links(settings) is not None) is works
+    assert (make_links(settings) is not None) is works
 
 
 def test_a_long_address_is_refused() -> None:
     """With two addresses sealed in it, a link has to fit into a line of a mail."""
     settings = Settings("local", public_url="https://" + "a" * 200)
     with pytest.raises(SettingsError, match="POSTBUS_PUBLIC_URL"):
-        _links(settings)
+        make_links(settings)

@@ -61,6 +61,17 @@ class Made:
             value = value[key]
         return value
 
+    def queue_source(self) -> Mapping[str, Any]:
+        """The queue that a trigger reads, as its configuration names it; else empty."""
+        found: Mapping[str, Any] = self.get(
+            "TriggerConfig",
+            "eventSourceConfig",
+            "eventSourceParameters",
+            "sourceMNSParameters",
+            default={},
+        )
+        return found
+
 
 @dataclass(frozen=True)
 class Rendered:

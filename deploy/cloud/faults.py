@@ -7,6 +7,7 @@ CloudError               the service's own words; nothing here knows more
 ├── NotAllowed           a permission is missing: `action` names it
 ├── NotThere             what was asked for does not exist
 ├── Taken                the name belongs to something that exists
+├── Damaged              what the service has is not what was sent
 └── Unreachable          no answer; whether the call was carried out is not known
 
 Codes of the gateway: https://www.alibabacloud.com/help/en/sdk/product-overview/v3-request-structure-and-signature
@@ -111,6 +112,10 @@ class Taken(CloudError):
     """The name is somebody's already."""
 
 
+class Damaged(CloudError):
+    """What the service has is not what was sent."""
+
+
 class Unreachable(CloudError):
     """No answer came, or none that can be read."""
 
@@ -171,9 +176,7 @@ def _raise_oss(error: Any, action: str) -> NoReturn:
     if isinstance(inner, (oss.RequestError, oss.ResponseError)):
         raise Unreachable(_words(_bottom(inner)), action=action) from error
     if isinstance(inner, oss.InconsistentError):
-        raise CloudError(
-            "what arrived is not what was sent", code="InconsistentError", action=action
-        ) from error
+        raise Damaged("what arrived is not what was sent", action=action) from error
     raise CloudError(str(inner), action=action) from error
 
 

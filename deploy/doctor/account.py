@@ -10,7 +10,7 @@ from alibabacloud_ram20150501 import models as ram
 from deploy.cloud.faults import NotThere, calling
 from deploy.doctor.findings import Finding, Patient
 from deploy.stack.plan import FUNCTION
-from deploy.stack.ros import IN_REVIEW, WELL
+from deploy.stack.stacks import IN_REVIEW, WELL
 
 SKEW_WARNING = 60
 SKEW_ERROR = 15 * 60

@@ -12,8 +12,9 @@ from deploy.cloud.faults import ClockWrong, CloudError, NoCredentials, Unreachab
 from deploy.doctor import account, events, mail, queues
 from deploy.doctor.findings import Check, Finding, Patient, carefully
 from deploy.stack import parameters
-from deploy.stack.plan import Plan
-from deploy.stack.ros import IN_REVIEW, Ros, Stack
+from deploy.stack.plan import Plan, parameters_of, read_template
+from deploy.stack.ros import Ros
+from deploy.stack.stacks import IN_REVIEW, Stack
 
 # The check's word, and the check. Those of the second table need something deployed.
 ALWAYS: tuple[tuple[str, Check], ...] = (
@@ -71,10 +72,9 @@ def examine(question: Question) -> Iterator[Finding]:
     text = file.read_text(encoding="utf-8") if file.is_file() else None
     environment = parameters.read_environment(question.environment, text, file.name)
     region = parameters.check_region(question.region or environment.region)
-    path = question.root / "template.yml"
+    document = read_template(question.root / "template.yml")
     given = {**environment.given, "Env": question.environment}
-    declared = Plan(path, region, given).declared
-    parameters.check_parameters(declared, environment.given)
+    parameters.check_parameters(parameters_of(document), environment.given)
     access = question.connect(region, question.endpoint)
     try:
         identity = access.identity()
@@ -87,7 +87,7 @@ def examine(question: Question) -> Iterator[Finding]:
         question.environment,
         access,
         identity,
-        Plan(path, region, given, identity.account),
+        Plan(document, region, given, identity.account),
         stack,
         (*environment.tags, *question.tags),
         now,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from deploy.cloud.access import Access, Identity
 from deploy.cloud.faults import CloudError, NotAllowed, Unreachable
 from deploy.stack.plan import Plan
-from deploy.stack.ros import Stack
+from deploy.stack.stacks import Stack
 
 Level = Literal["ok", "warning", "error", "unknown"]
 

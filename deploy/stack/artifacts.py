@@ -16,7 +16,7 @@ from typing import Any
 import alibabacloud_oss_v2 as oss
 from alibabacloud_oss_v2.crc import Crc64
 
-from deploy.cloud.faults import CloudError, NotAllowed, NotThere, Taken, calling
+from deploy.cloud.faults import CloudError, Damaged, NotAllowed, NotThere, Taken, calling
 from deploy.package.wheels import sha256_of
 from deploy.stack.errors import DeployError
 
@@ -153,6 +153,9 @@ class Bucket:
         except Taken:
             # Somebody else deploys the same commit, and was faster.
             return not self._same(artifact)
+        except Damaged:
+            # The SDK compares when all of it is there already: it is looked at, and removed, below.
+            pass
         self._verify(artifact)
         return True
 

@@ -17,41 +17,16 @@ from deploy.stack.errors import DeployError
 FOLDER = Path("build", "package")
 
 Say = Callable[[str], object]
+# Builds the packages of a runtime in a repository.
+Make = Callable[[Path, str, Say], object]
 
 
-def artifacts_of(root: Path, commit: str, needed: Mapping[str, str], say: Say) -> list[Artifact]:
-    """The packages that functions need, of this commit.
-
-    A package that was built of the same commit is taken as it is: built anew it would have the same
-    bytes, but an interrupted upload goes on only with the same file.
-
-    Args:
-        root: the repository, at this commit and clean.
-        commit: its id.
-        needed: object name -> runtime.
-        say: is told how it goes.
+def build_packages(root: Path, runtime: str, say: Say) -> None:
+    """Build a runtime's packages, as `make package` does.
 
     Raises:
-        DeployError: a package cannot be built.
+        DeployError: there are none for that runtime, or they cannot be built.
     """
-    found = []
-    for runtime in sorted(set(needed.values())):
-        keys = [key for key, its in needed.items() if its == runtime]
-        if any(_manifest(_zip(root, key), commit) is None for key in keys):
-            _build(root, runtime, say)
-        for key in keys:
-            path = _zip(root, key)
-            manifest = _manifest(path, commit)
-            if manifest is None:
-                raise DeployError(
-                    f"{path.name} was built, and is not of the commit {commit[:12]}: did a file "
-                    "change meanwhile? Run it again."
-                )
-            found.append(read_artifact(key, path, manifest))
-    return found
-
-
-def _build(root: Path, runtime: str, say: Say) -> None:
     if runtime not in TARGETS:
         raise DeployError(
             f"the template asks for the runtime {runtime}; there are packages for "
@@ -63,6 +38,41 @@ def _build(root: Path, runtime: str, say: Say) -> None:
         build(places, target, find_interpreter(target), say)
     except PackageError as error:
         raise DeployError(str(error)) from error
+
+
+def artifacts_of(
+    root: Path, commit: str, needed: Mapping[str, str], say: Say, make: Make = build_packages
+) -> list[Artifact]:
+    """The packages that functions need, of this commit.
+
+    A package that was built of the same commit is taken as it is: built anew it would have the same
+    bytes, but an interrupted upload goes on only with the same file.
+
+    Args:
+        root: the repository, at this commit and clean.
+        commit: its id.
+        needed: object name -> runtime.
+        say: is told how it goes.
+        make: builds what is missing.
+
+    Raises:
+        DeployError: a package cannot be built.
+    """
+    found = []
+    for runtime in sorted(set(needed.values())):
+        keys = [key for key, its in needed.items() if its == runtime]
+        if any(_manifest(_zip(root, key), commit) is None for key in keys):
+            make(root, runtime, say)
+        for key in keys:
+            path = _zip(root, key)
+            manifest = _manifest(path, commit)
+            if manifest is None:
+                raise DeployError(
+                    f"{path.name} was built, and is not of the commit {commit[:12]}: did a file "
+                    "change meanwhile? Run it again."
+                )
+            found.append(read_artifact(key, path, manifest))
+    return found
 
 
 def _zip(root: Path, key: str) -> Path:

@@ -10,7 +10,8 @@ from deploy.stack.errors import DeployError
 from deploy.stack.failures import advice_for, root_failures, state_advice
 from deploy.stack.follow import Pace, Work, follow
 from deploy.stack.plan import TABLES
-from deploy.stack.ros import GONE, IN_REVIEW, Ros, Stack
+from deploy.stack.ros import Ros
+from deploy.stack.stacks import GONE, IN_REVIEW, Stack
 from deploy.stack.talk import Talk
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from deploy.stack.ros import Event, Stack
+from deploy.stack.stacks import Event, Stack
 
 # What ROS says of resources that failed only because another one did.
 _COLLATERAL = re.compile(r"cancel|rollback|rolled back|aborted", re.IGNORECASE)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from deploy.cloud.faults import NotThere, Unreachable
 from deploy.stack.errors import DeployError
-from deploy.stack.ros import GONE, Event, Ros, Stack
+from deploy.stack.ros import Ros
+from deploy.stack.stacks import GONE, Event, Stack
 from deploy.stack.talk import Talk
 
 # Without an answer for so long, somebody has to look.

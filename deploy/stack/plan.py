@@ -40,7 +40,7 @@ class Plan:
     """A template, evaluated for one deployment.
 
     Args:
-        path: the template's file.
+        document: the template, as `read_template` gives it.
         region: where.
         parameters: without secrets, which nothing here looks at.
         account: the account's number, where it is known.
@@ -50,13 +50,17 @@ class Plan:
     """
 
     def __init__(
-        self, path: Path, region: str, parameters: Mapping[str, str], account: str = "0"
+        self,
+        document: Mapping[str, Any],
+        region: str,
+        parameters: Mapping[str, str],
+        account: str = "0",
     ) -> None:
+        self.document = document
+        self.declared = parameters_of(document)
+        self._resources: dict[str, Any] = document.get("Resources") or {}
+        known = {name: value for name, value in parameters.items() if name in self.declared}
         try:
-            self.document = read_yaml(path)
-            self.declared: dict[str, Any] = self.document.get("Parameters") or {}
-            self._resources: dict[str, Any] = self.document["Resources"]
-            known = {name: value for name, value in parameters.items() if name in self.declared}
             values = {
                 "ALIYUN::AccountId": account,
                 "ALIYUN::Region": region,
@@ -64,10 +68,9 @@ class Plan:
                 "ALIYUN::TenantId": account,
                 **read_parameters(self.declared, known),
             }
-        except (TemplateError, KeyError) as error:
-            raise UsageError(f"{path.name}: {error}") from None
+        except TemplateError as error:
+            raise UsageError(f"template.yml: {error}") from None
         self.parameters: Mapping[str, Any] = values
-        self._where = path.name
         self._evaluator = Evaluator(
             Scope(
                 values=values,
@@ -94,7 +97,7 @@ class Plan:
                     continue
                 properties = self._evaluator.evaluate(written["Properties"], f"{path}.Properties")
             except TemplateError as error:
-                raise UsageError(f"{self._where}: {error}") from None
+                raise UsageError(f"template.yml: {error}") from None
             yield Planned(name, written["Type"], properties)
 
     def packages(self) -> dict[str, str]:
@@ -103,3 +106,21 @@ class Plan:
             str(each.properties["Code"]["OssObjectName"]): str(each.properties["Runtime"])
             for each in self.of(FUNCTION)
         }
+
+
+def read_template(path: Path) -> dict[str, Any]:
+    """A template as plain values.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return read_yaml(path)
+    except TemplateError as error:
+        raise UsageError(str(error)) from None
+
+
+def parameters_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that a template declares, with their rules."""
+    declared = document.get("Parameters")
+    return declared if isinstance(declared, dict) else {}

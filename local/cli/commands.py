@@ -85,13 +85,21 @@ def up(
         bool, typer.Option("--journey", help="Send the sample mail and tell its way.")
     ] = False,
     once: Annotated[bool, typer.Option("--once", help="End after the journey.")] = False,
+    unsimulated: Annotated[
+        bool,
+        typer.Option("--unsimulated", help="Only say what of the template does nothing here."),
+    ] = False,
 ) -> None:
     """Run everything on this machine until Ctrl-C."""
-    from local.cli.up import log_to
+    from local.cli.up import log_to, tell_unsimulated
     from local.cli.up import up as run_up
     from local.stack import ROOT, StackOptions
     from local.twins.directmail.rules import DirectMailRules
 
+    file = template or ROOT / "template.yml"
+    if unsimulated:
+        tell_unsimulated(file)
+        return
     options = StackOptions(
         port=port,
         state=state,
@@ -99,7 +107,7 @@ def up(
             domains=frozenset(domain), header_style=header_style, event_delay_seconds=event_delay
         ),
         instances=instances,
-        template=template or ROOT / "template.yml",
+        template=file,
         environment=_settings(setting),
         ledger=ledger,
         faults=faults.read(fault_file) if fault_file else (),
@@ -221,6 +229,8 @@ def status(url: Url = URL, as_json: Json = False) -> None:
     show.line("\nFunctions  ", ", ".join(found["functions"]))
     show.line("Topics     ", ", ".join(found["topics"]))
     show.line(f"Mails      {found['accepted_mails']} accepted by DirectMail's twin")
+    count = len(found["not_simulated"])
+    show.line(f"Template   {count} settings do nothing here: postbus up --unsimulated")
 
 
 @app.command()

@@ -24,7 +24,7 @@ from local.cli.cloud import (
 from local.cli.exits import FAILED, USAGE, CommandError
 
 if TYPE_CHECKING:  # the SDKs behind these are not always installed
-    from deploy.stack.ros import Change, Event, Stack
+    from deploy.stack.stacks import Change, Event, Stack
 
 _STYLES = {"Add": "green", "Modify": "yellow", "Remove": "red"}
 _PROPERTIES_SHOWN = 4
@@ -179,9 +179,9 @@ def deploy(
             USAGE,
         )
     with cloud_errors(), Screen(agreed=yes, as_json=as_json) as screen:
-        from deploy.stack.deploy import Order
         from deploy.stack.deploy import deploy as run_deploy
         from deploy.stack.follow import Pace
+        from deploy.stack.order import Order
         from deploy.stack.parameters import read_options
 
         order = Order(

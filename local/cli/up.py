@@ -14,7 +14,9 @@ from local.activity import Happening
 from local.cli import show
 from local.cli.exits import USAGE, CommandError
 from local.cli.journey import travel
-from local.stack import PortInUseError, Stack, StackOptions, running
+from local.host.template import load_template
+from local.host.template.unsimulated import other_runtimes, summary
+from local.stack import LOCAL_PARAMETERS, PortInUseError, Stack, StackOptions, running
 
 
 def up(options: StackOptions, *, journey: bool, once: bool) -> None:
@@ -76,10 +78,19 @@ def _greet(stack: Stack) -> None:
     show.line(("Postbus runs on this machine.", "bold"))
     for address, what in console.addresses(stack.url).items():
         show.line(f"  {address:<46} ", (what, "dim"))
-    if stack.template.unsimulated:
-        show.line("template.yml says, and this machine does not do:")
-        for sentence in stack.template.unsimulated:
-            show.line((f"  - {sentence}", "dim"))
+    found = stack.host.unsimulated
+    if found:
+        show.line(f"{len(found)} settings of the template do nothing here "
+                  "(`postbus up --unsimulated` says why):")  # fmt: skip
+        for group, names in summary(found):
+            show.line((f"  {group:<15} {names}", "dim"))
+
+
+def tell_unsimulated(template: Path) -> None:
+    """Print what the template says and this machine does not do, a sentence each."""
+    found = load_template(template, LOCAL_PARAMETERS)
+    for each in (*other_runtimes(found.functions), *found.unsimulated):
+        show.line(each.sentence)
 
 
 async def _tell(stack: Stack) -> None:

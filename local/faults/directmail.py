@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs, unquote_plus
 
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Scope
 
+from local.faults.edge import Edge
 from local.faults.exchange import Exchange
-from local.faults.registry import Fault, Faults
+from local.faults.registry import Fault
 from local.twins.directmail.errors import ERRORS, refusal
 
 _OK = 200
@@ -31,30 +32,18 @@ _REFUSALS = {
 _PAGE = "<html>\r\n<head><title>{0}</title></head>\r\n<body><h1>{0}</h1></body>\r\n</html>\r\n"
 
 
-class DirectMailEdge:
-    """The twin's application, with the faults of target `directmail`.
+class DirectMailEdge(Edge):
+    """The twin's application, with the faults of target `directmail`."""
 
-    Args:
-        app: the twin's own.
-        faults: decides.
-    """
+    target = "directmail"
 
-    def __init__(self, app: ASGIApp, faults: Faults) -> None:
-        self._app = app
-        self._faults = faults
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http" or not self._faults.concern("directmail"):
-            await self._app(scope, receive, send)
-            return
-        exchange = Exchange(scope, receive, send)
-        await exchange.read()
+    async def serve(self, exchange: Exchange, scope: Scope) -> None:
+        """See `Edge.serve`."""
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         action, host = headers.get(b"x-acs-action", ""), headers.get(b"host", "")
         form = scope["query_string"] + b"&" + exchange.body[:_LOOKED_AT_BYTES]
         detail, recipients = unquote_plus(form.decode("latin-1")), _recipients(form)
-        fault = self._faults.choose("directmail", action, detail, recipients=recipients)
+        fault = self._faults.choose(self.target, action, detail, recipients=recipients)
 
         def count(status: int) -> None:
             if status == _OK and action == "SingleSendMail":

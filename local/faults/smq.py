@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
+from local.faults.edge import Edge
 from local.faults.exchange import Exchange
 from local.faults.registry import Faults
 from local.twins.smq.broker import Broker, Message
@@ -37,27 +38,15 @@ _ACTIONS = {
 }
 
 
-class SmqEdge:
-    """The twin's application, with the faults of target `smq`.
+class SmqEdge(Edge):
+    """The twin's application, with the faults of target `smq`."""
 
-    Args:
-        app: the twin's own.
-        faults: decides.
-    """
+    target = "smq"
 
-    def __init__(self, app: ASGIApp, faults: Faults) -> None:
-        self._app = app
-        self._faults = faults
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http" or not self._faults.concern("smq"):
-            await self._app(scope, receive, send)
-            return
-        exchange = Exchange(scope, receive, send)
-        await exchange.read()
+    async def serve(self, exchange: Exchange, scope: Scope) -> None:
+        """See `Edge.serve`."""
         detail = f"{scope['path']} {_bodies(exchange.body)}"
-        fault = self._faults.choose("smq", _action(scope), detail, kinds=_AT_THE_DOOR)
+        fault = self._faults.choose(self.target, _action(scope), detail, kinds=_AT_THE_DOOR)
         if fault is None:
             await exchange.serve(self._app)
         elif fault.kind == "down":

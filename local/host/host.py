@@ -10,7 +10,6 @@ What comes in over HTTP is in `app.py`.
 from __future__ import annotations
 
 import asyncio
-import platform
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -32,8 +31,10 @@ from local.host.model import (
     Template,
     TimerTrigger,
     TopicTrigger,
+    Unsimulated,
 )
 from local.host.tasks import together
+from local.host.template.unsimulated import other_runtimes
 from local.host.triggers.envelopes import Origin
 from local.host.triggers.repeater import Repeater
 from local.host.triggers.retries import push_pauses
@@ -121,14 +122,11 @@ class Host:
         ]
 
     @property
-    def unsimulated(self) -> list[str]:
-        """What the template says and this host does not do, in sentences."""
-        if not self._own_python:  # the caller has chosen an interpreter, for that reason
-            return list(self.template.unsimulated)
-        here = ".".join(platform.python_version_tuple()[:2])
-        others = sorted({spec.runtime for spec in self.template.functions} - {f"python{here}"})
-        runtimes = [f"{runtime} is not simulated: Python {here} runs instead" for runtime in others]
-        return [*self.template.unsimulated, *runtimes]
+    def unsimulated(self) -> list[Unsimulated]:
+        """What the template says and this host does not do."""
+        # A caller that has chosen an interpreter did so for the sake of the runtime.
+        runtimes = other_runtimes(self.template.functions) if self._own_python else ()
+        return [*runtimes, *self.template.unsimulated]
 
     @property
     def http_triggers(self) -> list[HttpTrigger]:

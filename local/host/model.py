@@ -166,6 +166,29 @@ class SubscriptionSpec:
 
 
 @dataclass(frozen=True)
+class Unsimulated:
+    """Something that the template says and this machine does not do.
+
+    Attributes:
+        kind: the resources' type.
+        setting: the property, e.g. `Cpu`; empty for the whole type.
+        why: in a few words.
+        resources: their logical ids.
+    """
+
+    kind: str
+    setting: str
+    why: str
+    resources: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """All of it, for people."""
+        names = ", ".join(self.resources)
+        return f"{self.setting or self.kind} is not simulated: {self.why} ({names})"
+
+
+@dataclass(frozen=True)
 class Template:
     """All that the host and the twins need from `template.yml`.
 
@@ -176,7 +199,7 @@ class Template:
         topics: names.
         subscriptions: those whose endpoint is a queue or a URL.
         rules: of the event bus, those that `Default` triggers imply included.
-        unsimulated: one sentence for each thing the template says and this machine does not do.
+        unsimulated: what the template says and this machine does not do.
     """
 
     functions: tuple[FunctionSpec, ...] = ()
@@ -185,4 +208,4 @@ class Template:
     topics: tuple[str, ...] = ()
     subscriptions: tuple[SubscriptionSpec, ...] = ()
     rules: tuple[Rule, ...] = ()
-    unsimulated: tuple[str, ...] = field(default=())
+    unsimulated: tuple[Unsimulated, ...] = field(default=())

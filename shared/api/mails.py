@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 import structlog
@@ -30,6 +30,7 @@ from shared.stores.ledger import DeliveryRecord, Ledger, MailRecord
 from shared.times import rfc3339
 from shared.triggers.context import Invocation
 from shared.triggers.http import Request, Response
+from shared.values import dataclass
 
 log = structlog.get_logger("postbus.api")
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -13,14 +12,17 @@ from shared.api.suppressions import unavailable
 from shared.errors import LedgerUnavailable
 from shared.sending.suppress import SuppressionList, Who
 from shared.stores.events import EventLog
-from shared.stores.recipients import Recipients
+from shared.stores.recipients import Erased, Recipients
 from shared.triggers.context import Invocation
 from shared.triggers.http import Response
+from shared.values import dataclass
 
 log = structlog.get_logger("postbus.api")
 
 # What an invocation keeps for itself: the answer. In ms.
 RESERVE = 5_000
+# What `next` begins with while the log of events is read; the tables' names begin otherwise.
+EVENTS = "log:"
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class RecipientApi:
                 return problem("bad-request", "a hash does not tell which rows to erase")
             counts = {"addresses": 0, "events": 0}
             if not start:
-                counts = self._first_part(who, who.address, lift=lift, now=call.now())
-            erased = self.recipients.erase(who.address, start, lambda: call.remaining() > RESERVE)
+                counts["addresses"] = self._first_part(who, lift=lift, now=call.now())
+            erased = self._erase(who.address, start, counts, lambda: call.remaining() > RESERVE)
             left = [row for row in self.suppressions.of(who) if row.active(call.now())]
         except BadPath as bad:
             return problem("bad-request", str(bad))
@@ -68,10 +70,22 @@ class RecipientApi:
             },
         )
 
-    def _first_part(self, who: Who, address: str, *, lift: bool, now: int) -> dict[str, int]:
-        """Everything that takes no reading through tables."""
+    def _erase(
+        self, address: str, start: str, counts: dict[str, int], may_go_on: Callable[[], bool]
+    ) -> Erased:
+        """Read through the tables for as long as there is time: the log of events first."""
+        if not start or start.startswith(EVENTS):
+            events = self.events.forget(address, start.removeprefix(EVENTS), may_go_on)
+            counts["events"] = events.rows
+            if events.following:
+                return Erased(0, EVENTS + events.following)
+            start = ""
+        return self.recipients.erase(address, start, may_go_on)
+
+    def _first_part(self, who: Who, *, lift: bool, now: int) -> int:
+        """Everything that takes no reading through tables; how many addresses are gone."""
         addresses = self.suppressions.forget_address(who)
         for row in self.suppressions.of(who) if lift else ():
             for cause in row.active(now):
                 self.suppressions.lift(who, row.scope, cause.reason, max(now, cause.at + 1))
-        return {"addresses": addresses, "events": self.events.forget(address)}
+        return addresses

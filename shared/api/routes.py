@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from shared.api.mails import Mails
 from shared.api.openapi import openapi
@@ -12,6 +11,7 @@ from shared.api.recipients import RecipientApi
 from shared.api.suppressions import SuppressionApi
 from shared.triggers.context import Invocation
 from shared.triggers.http import Request, Response
+from shared.values import dataclass
 
 MAILS, SUPPRESSIONS, RECIPIENTS = "/v1/mails", "/v1/suppressions", "/v1/recipients"
 

@@ -2,7 +2,6 @@
 
 # No `from __future__ import annotations`: pydantic reads annotations faster as they are.
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from shared.schema.problems import InvalidMail, Problem, problems_of
 from shared.sending.suppress import MANUAL
 from shared.triggers.http import Request
 from shared.triggers.json_bytes import NotJson, read_json
+from shared.values import dataclass
 
 DETAIL_MAX = 200
 

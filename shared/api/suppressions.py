@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -19,6 +18,7 @@ from shared.stores.suppressions import Cause, Suppression
 from shared.times import rfc3339
 from shared.triggers.context import Invocation
 from shared.triggers.http import Request, Response
+from shared.values import dataclass
 
 log = structlog.get_logger("postbus.api")
 

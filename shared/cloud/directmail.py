@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from shared.cloud.directmail_adapter import share_context
@@ -32,6 +31,7 @@ from shared.cloud.tls import connect_ahead
 from shared.sending.answers import Answer, Broken
 from shared.sending.compose import OutgoingMail
 from shared.triggers.context import Credentials, Invocation
+from shared.values import dataclass
 
 CONNECT_MS = 3_000
 READ_MS = 10_000

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from shared.cloud.smq import Smq
 from shared.errors import QueueUnavailable
 from shared.sending.letters import Letter, Settlement
+from shared.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ The package behind it is large, so that only the first push loads it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from shared.errors import CertificateUnavailable
+from shared.values import dataclass
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -65,7 +65,7 @@ def read_certificate(data: bytes) -> RsaKey:
 
     try:
         key = x509.load_pem_x509_certificate(data).public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise CertificateUnavailable("what is at the address is no certificate") from None
     if not isinstance(key, RSAPublicKey) or key.key_size < KEY_BITS_MIN:
         raise CertificateUnavailable("the certificate's key cannot be used")

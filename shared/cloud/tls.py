@@ -20,6 +20,7 @@ from urllib3.util.wait import wait_for_read
 AHEAD_SECONDS = 2.0
 # Tickets follow the handshake by one round trip.
 TICKETS_SECONDS = 0.05
+NEXT_TICKET_SECONDS = 0.005
 
 
 # The public certificates one by one, in a package of `deploy/package/certificates.py`'s making.
@@ -57,14 +58,14 @@ def connect_ahead(pool: HTTPConnectionPool) -> None:
     something to the service.
 
     Raises:
-        urllib3.exceptions.HTTPError: nobody answers there, or not with a certificate to trust.
-        OSError: likewise.
+        urllib3.exceptions.HTTPError: nobody answers there.
+        OSError: likewise; `ssl.SSLCertVerificationError`: its certificate is not to be trusted.
     """
     connection = pool._get_conn()  # noqa: SLF001  # see above
     connection.timeout = AHEAD_SECONDS
     try:
         pool._validate_conn(connection)  # noqa: SLF001  # likewise
-        if not connection.is_connected:
+        if connection.is_closed:  # where nothing is encrypted
             connection.connect()
         _read_tickets(getattr(connection, "sock", None))
     except BaseException:
@@ -85,7 +86,7 @@ def _read_tickets(sock: Any) -> None:
     wait = TICKETS_SECONDS
     while wait_for_read(sock, wait):
         sock.settimeout(0)
-        wait = 0.0
+        wait = NEXT_TICKET_SECONDS
         try:
             if not sock.recv(1):
                 raise ConnectionAbortedError("closed after the handshake")

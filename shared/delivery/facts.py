@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from shared.sending.identity import MailToken
+from shared.values import dataclass
 
 Bounce = Literal["permanent", "temporary", "sender-side"]
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import structlog
 
@@ -22,6 +22,7 @@ from shared.delivery.facts import DeliveryFact, Unrecognised
 from shared.delivery.joining import Joining
 from shared.delivery.outgoing import Outgoing
 from shared.delivery.outlet import RESERVE, Outlet
+from shared.delivery.post import Shelf
 from shared.delivery.read import read_event
 from shared.delivery.sink_letters import (
     ReplayedEvent,
@@ -34,9 +35,10 @@ from shared.delivery.suppressing import Suppressor
 from shared.errors import LedgerUnavailable, QueueUnavailable
 from shared.schema.mail_event import MailEvent
 from shared.sending.letters import compact
-from shared.stores.ledger import Ledger
+from shared.stores.ledger import Ledger, MailRecord
 from shared.triggers.context import Invocation
 from shared.triggers.events import ArrivedEvent
+from shared.values import dataclass
 
 log = structlog.get_logger("postbus.delivery")
 
@@ -46,18 +48,6 @@ LEDGER_PAUSE = 30_000
 MAIL_PAUSES = (30_000, 120_000, 600_000)
 
 Unmatched = Literal["drop", "forward"]
-
-
-class Shelf(Protocol):
-    """Where events wait. Every method raises `QueueUnavailable`."""
-
-    def defer(self, event: str, delay: int) -> str:
-        """Put one of DirectMail's events back on its queue, due in `delay` ms."""
-        ...
-
-    def retry(self, letter: str, delay: int) -> str:
-        """Put a letter on the queue of retries, due in `delay` ms."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -137,11 +127,13 @@ class Forwarder:
         mail = self.joining.find(fact)
         expected = event_id(fact, mail)
         if self._is_repeated(expected, batch):
+            # The bounce is known, but perhaps from a report that did not say it was for good.
+            if fact.permanent:
+                self._suppress(fact, mail, call.now())
             return "repeated"
         if mail is not None:
             mail = self.joining.write_down(fact, mail, call.now())
-            if self.suppressor is not None:
-                self.suppressor.note(fact, mail, call.now())
+            self._suppress(fact, mail, call.now())
         elif fact.token is None and (end := self._without_mail(fact, tries, call.now())):
             return end
         event = clean_event(fact, mail, source=self.source, now=call.now())
@@ -150,6 +142,10 @@ class Forwarder:
             return "repeated"
         batch.add(event, envelope_id=fact.envelope_id, matched=mail is not None)
         return fact.state
+
+    def _suppress(self, fact: DeliveryFact, mail: MailRecord | None, now: int) -> None:
+        if mail is not None and self.suppressor is not None:
+            self.suppressor.note(fact, mail, now)
 
     def _take_unread(self, unread: Unrecognised, batch: _Batch, call: Invocation) -> str:
         event = unread_event(unread, source=self.source, now=call.now())

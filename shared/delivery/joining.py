@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from shared.delivery.clean import attempt_of
 from shared.delivery.facts import DeliveryFact
@@ -10,6 +10,7 @@ from shared.delivery.states import VALIDATED
 from shared.schema.limits import ADDRESS_MAX
 from shared.sending.unknowns import NOTE_EVERY
 from shared.stores.ledger import Channel, DeliveryRecord, Ledger, MailRecord
+from shared.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +10,7 @@ from shared.schema import limits
 from shared.schema.mail_event import MailEvent
 from shared.sending.letters import QUEUE_PAYLOAD_MAX, compact
 from shared.triggers.json_bytes import read_json
+from shared.values import dataclass
 
 # https://www.alibabacloud.com/help/en/mns/product-overview/limits
 TAG_MAX = 16

@@ -15,18 +15,19 @@ fails is left alone for a while: it costs one time-out and not one for every eve
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import field, replace
 
 import structlog
 
 from shared.delivery.outgoing import Outgoing, for_a_queue
+from shared.delivery.post import Post
 from shared.delivery.routing import Routing
 from shared.delivery.sink_letters import SinkLetter
 from shared.errors import LedgerUnavailable, QueueUnavailable
 from shared.sending.backoff import jittered
 from shared.stores.events import EventLog, RecordedEvent
 from shared.triggers.context import Clock
+from shared.values import dataclass
 
 log = structlog.get_logger("postbus.delivery")
 
@@ -43,22 +44,6 @@ BUDGET = 10_000
 EVENTS_OWN_FAULT = frozenset({"InvalidArgument", "MalformedXML", "InvalidDegist"})
 
 AtOnce = Callable[[Callable[["_Lane"], None], Sequence["_Lane"], int], Collection["_Lane"]]
-
-
-class Post(Protocol):
-    """Queues and topics. Every method raises `QueueUnavailable`."""
-
-    def deliver(self, sink: str, body: str, tag: str, properties: Mapping[str, str]) -> str:
-        """Give one event to a sink, at once or not at all; returns the message id."""
-        ...
-
-    def retry(self, letter: str, delay: int) -> str:
-        """Put a letter on the queue of retries, due in `delay` ms."""
-        ...
-
-    def lay_aside(self, letter: str, queue: str) -> str:
-        """Put a letter on a dead-letter queue; empty: the common one."""
-        ...
 
 
 @dataclass

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from shared.delivery.sink_letters import ReplayedEvent, SinkLetter, WaitingEvent, read_own_letter
 from shared.triggers.json_bytes import NotJson, decode_body, read_json
+from shared.values import dataclass
 
 Back = Literal["retries", "events"]
 

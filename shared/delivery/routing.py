@@ -6,10 +6,11 @@ A sink is a text, `topic:<name>` or `queue:<name>`: in settings, in letters and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from shared.delivery.outgoing import Outgoing
+from shared.values import dataclass
 
 if TYPE_CHECKING:  # who routes nothing does not pay for the model
     from shared.schema.routes import RoutingDocument, When

@@ -7,7 +7,7 @@ but the queue is open to other writers, so what is read is checked.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from shared.delivery.outgoing import Outgoing, fitting
@@ -19,6 +19,7 @@ from shared.sending.letters import (
     compact,
 )
 from shared.triggers.json_bytes import read_json
+from shared.values import dataclass
 
 # Bytes of a letter beside the event: a sink's name, numbers, and why it was not taken.
 RESERVE = 1_024

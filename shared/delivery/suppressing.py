@@ -13,7 +13,6 @@ to a mail of ours counts: the event bus is shared, and what others sent is not o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -24,6 +23,7 @@ from shared.sending.scopes import ACCOUNT, kind_of, scopes_of, unsubscribe_scope
 from shared.sending.suppress import BOUNCE, COMPLAINT, UNSUBSCRIBE, SuppressionList
 from shared.stores.ledger import MailRecord
 from shared.stores.suppressions import Cause
+from shared.values import dataclass
 
 log = structlog.get_logger("postbus.delivery")
 

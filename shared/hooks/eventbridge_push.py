@@ -26,10 +26,11 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from shared.hooks.pushes import Certificates, PublicKey, Refused
 from shared.triggers.http import Request
+from shared.values import dataclass
 
 PREFIX = "x-eventbridge-signature"
 SIGNATURE, SIGNATURE_V2, WRAPPED_SECRET = PREFIX, f"{PREFIX}-v2", f"{PREFIX}-secret"

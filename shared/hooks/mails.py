@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 import structlog
@@ -19,6 +19,7 @@ from shared.sending.identity import mail_id_of
 from shared.sending.letters import Letter, check_size, first_letter
 from shared.triggers.context import Invocation
 from shared.triggers.http import Request, Response
+from shared.values import dataclass
 
 log = structlog.get_logger("postbus.hooks")
 

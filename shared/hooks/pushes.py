@@ -9,7 +9,6 @@ https://www.alibabacloud.com/help/en/mns/user-guide/notifystrategy
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import structlog
@@ -21,6 +20,7 @@ from shared.triggers.context import Invocation
 from shared.triggers.events import ArrivedEvent, read_events
 from shared.triggers.http import Request, Response
 from shared.triggers.json_bytes import NotJson, read_json
+from shared.values import dataclass
 
 log = structlog.get_logger("postbus.hooks")
 

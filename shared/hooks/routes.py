@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from shared.api.problems import problem
 from shared.triggers.context import Invocation
 from shared.triggers.http import Request, Response
+from shared.values import dataclass
 
 EVENTBRIDGE, SMQ = "/push/eventbridge", "/push/smq"
 

@@ -22,13 +22,13 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from shared.hooks.pushes import Certificates, Refused
 from shared.sending.letters import compact
 from shared.triggers.http import Request
 from shared.triggers.json_bytes import NotJson, read_json
+from shared.values import dataclass
 
 CERTIFICATE, OWNER = "x-mns-signing-cert-url", "x-mns-topic-owner"
 # As for requests to SMQ, in ms.

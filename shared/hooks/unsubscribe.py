@@ -9,7 +9,6 @@ https://www.rfc-editor.org/rfc/rfc8058#section-3.2
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import parse_qs
 
 import structlog
@@ -29,6 +28,7 @@ from shared.stores.suppressions import Cause
 from shared.times import rfc3339
 from shared.triggers.context import Clock
 from shared.triggers.http import Request, Response
+from shared.values import dataclass
 
 log = structlog.get_logger("postbus.hooks")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from shared.delivery.outgoing import properties_of
@@ -12,6 +11,7 @@ from shared.schema.mail_event import MailEvent, MailEventData, Times
 from shared.sending.suppress import TakenOut
 from shared.stores.ledger import MailRecord
 from shared.times import rfc3339
+from shared.values import dataclass
 
 SUPPRESSED = "suppressed"
 
@@ -19,8 +19,8 @@ SUPPRESSED = "suppressed"
 class Publisher(Protocol):
     """Where events go; raises `QueueUnavailable` when one was not taken."""
 
-    def publish(self, body: str, tag: str, properties: Mapping[str, str]) -> str:
-        """Publish one event; returns the message id."""
+    def publish(self, body: str, tag: str, properties: Mapping[str, str]) -> None:
+        """Publish one event."""
         ...
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from shared.values import dataclass
 
 BrokenKind = Literal[
     "connect",  # no connection was made: refused, DNS, TLS handshake, connect time-out

@@ -8,7 +8,7 @@ two, whoever sends decides to whom the mail still goes, and may `end` it instead
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from shared.sending.backoff import LONGEST_DELAY
@@ -19,8 +19,9 @@ from shared.sending.protocol import DECISIONS, check_transition, situation_of
 from shared.sending.results import Carrier, Result
 from shared.sending.settling import Settling
 from shared.sending.suppress import TakenOut
-from shared.stores.ledger import Ledger, MailRecord
+from shared.stores.ledger import Ledger, MailRecord, changed
 from shared.triggers.context import Invocation
+from shared.values import dataclass
 
 # A lease outlives its invocation by this much, for clocks that differ. In ms.
 LEASE_MARGIN = 5_000
@@ -78,15 +79,24 @@ class Claims:
     pacer: Pacer | None
     keep: int
 
-    def look(
-        self, letter: Letter, outgoing: OutgoingMail, mail_id: str, now: int, carrier: Carrier
+    def look(  # noqa: PLR0913  # the parts of a claim
+        self,
+        letter: Letter,
+        outgoing: OutgoingMail,
+        mail_id: str,
+        now: int,
+        carrier: Carrier,
+        *,
+        new: bool,
     ) -> Standing | Result:
         """Whether this copy may claim its mail; if not, what became of it.
+
+        A mail is taken for `new` unread: its claim inserts a row, and fails where there is one.
 
         Raises:
             LedgerUnavailable: the ledger did not answer.
         """
-        known = self.ledger.get(mail_id)
+        known = None if new else self.ledger.get(mail_id)
         # A record that has expired counts as not there, but it is in the way of a new one.
         row = None if known and 0 < known.expires_at <= now else known
         situation = situation_of(
@@ -192,7 +202,7 @@ class Claims:
 
     def _claimed(self, base: MailRecord, call: Invocation) -> MailRecord:
         now = call.now()
-        return replace(
+        return changed(
             base,
             state="sending",
             attempt=base.attempt + 1,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
@@ -21,6 +21,7 @@ from shared.triggers.context import Invocation
 from shared.triggers.json_bytes import NotJson, read_json
 from shared.triggers.queue import QueueMessage
 from shared.triggers.timer import TimerEvent
+from shared.values import dataclass
 
 log = structlog.get_logger("postbus.clock")
 

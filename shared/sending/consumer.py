@@ -9,7 +9,6 @@ fail, and the claims in the ledger make the repeat safe.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import structlog
@@ -21,7 +20,7 @@ from shared.sending.claims import CALL_MARGIN, LEASE_MARGIN
 from shared.sending.custody import SHORT_WAIT, Custody, perhaps_sent_before
 from shared.sending.letters import Letter, Settlement, fan_out
 from shared.sending.mailer import Mailer
-from shared.sending.opening import Opened, open_message
+from shared.sending.opening import Opened, open_batch
 from shared.sending.queues import MailQueues
 from shared.sending.rejects import reject_letters
 from shared.sending.reports import log_result, other_payload, place_in_log, refusal_of
@@ -29,6 +28,7 @@ from shared.sending.results import Result
 from shared.times import rfc3339
 from shared.triggers.context import Invocation
 from shared.triggers.queue import QueueMessage, fingerprint
+from shared.values import dataclass
 
 log = structlog.get_logger("postbus.sending")
 
@@ -68,8 +68,7 @@ class Consumer:
         A message whose call hangs goes back on the queue before the platform ends the invocation,
         due when its claim's lease has ended; the ledger then says what became of it.
         """
-        now = call.now()
-        opened = [open_message(message, self.mailer, now) for message in messages]
+        opened = open_batch(messages, self.mailer, call)
         late = self.at_once(
             lambda each: self.settle(each, call), opened, call.remaining() - CALL_MARGIN
         )
@@ -118,7 +117,7 @@ class Consumer:
         return known
 
     def _send(self, letter: Letter, opened: Opened, call: Invocation) -> None:
-        result = self.mailer.attempt(letter, call, outgoing=opened.outgoing)
+        result = self.mailer.attempt(letter, call, outgoing=opened.outgoing, new=opened.new)
         for _ in range(RACES_MAX):
             if result.kind != "race":
                 break

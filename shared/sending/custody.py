@@ -7,7 +7,6 @@ ledger knows to be old, and never a mail that nobody carries.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from shared.sending.announce import Announcer
 from shared.sending.backoff import delay_after, given_up
@@ -16,6 +15,7 @@ from shared.sending.mailer import Mailer
 from shared.sending.queues import MailQueues
 from shared.sending.results import Result
 from shared.triggers.context import Invocation
+from shared.values import dataclass
 
 # How long a copy waits when it cannot even find out where its mail stands. In ms.
 SHORT_WAIT = 5_000

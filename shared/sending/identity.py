@@ -11,9 +11,10 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from shared.values import dataclass
 
 # The one packed header that DirectMail gives back; a name that users may not take.
 NOTIFY_NAME = "Postbus"

@@ -7,15 +7,15 @@ first and then calls `settling.release`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
 
 from shared.errors import LedgerUnavailable
 from shared.sending.answers import Accepted, Answer
 from shared.sending.backoff import QUOTA_ZONE_OFFSET
-from shared.sending.claims import CALL_MARGIN, CALL_MINIMUM, KEEP, Claims, Standing
+from shared.sending.claims import CALL_MARGIN, CALL_MINIMUM, KEEP, Claims
 from shared.sending.compose import OutgoingMail, Policy, compose
 from shared.sending.identity import MailToken, mail_id_of
 from shared.sending.letters import Letter
@@ -27,6 +27,7 @@ from shared.sending.suppress import SuppressionList, TakenOut
 from shared.sending.verdicts import verdict_of
 from shared.stores.ledger import DeliveryRecord, Ledger, MailRecord
 from shared.triggers.context import Invocation
+from shared.values import dataclass
 
 
 class Provider(Protocol):
@@ -102,6 +103,8 @@ class Mailer:
         call: Invocation,
         carrier: Carrier = "queue",
         outgoing: OutgoingMail | None = None,
+        *,
+        new: bool = False,
     ) -> Result:
         """Try to send a letter's mail.
 
@@ -110,6 +113,7 @@ class Mailer:
             call: the invocation.
             carrier: who keeps the mail while it is not final.
             outgoing: what `compose` has made of it, where that was done before.
+            new: whether the ledger had no row of it a moment ago.
 
         Raises:
             InvalidMail: this environment does not allow the sender or a recipient.
@@ -119,10 +123,15 @@ class Mailer:
         if call.remaining() < CALL_MINIMUM + CALL_MARGIN:
             return Result("no-time", mail_id)
         try:
-            standing = self.claims.look(letter, outgoing, mail_id, call.now(), carrier)
+            standing = self.claims.look(letter, outgoing, mail_id, call.now(), carrier, new=new)
             if isinstance(standing, Result):
                 return self._with_taken_out(standing, outgoing, call.now())
-            outgoing, out = self._take_out(standing, outgoing, call.now())
+            left, out = self._take_out(outgoing, call.now())
+            if out and new:
+                # What is written before the claim is not written on old news.
+                return self.attempt(letter, call, carrier, outgoing)
+            self._note_taken_out(mail_id, out, call.now())
+            outgoing = left
             standing = standing.without(out)
             if outgoing.to:
                 claim = self.claims.take(standing, letter, outgoing, call)
@@ -134,18 +143,17 @@ class Mailer:
         return replace(result, taken_out=out) if out else result
 
     def _take_out(
-        self, standing: Standing, outgoing: OutgoingMail, now: int
+        self, outgoing: OutgoingMail, now: int
     ) -> tuple[OutgoingMail, tuple[TakenOut, ...]]:
-        """Take the suppressed recipients out, and write down who they are."""
-        if self.suppressions is None:
-            return outgoing, ()
-        outgoing, out = self.suppressions.take_out(outgoing, now)
+        """Take the suppressed recipients out."""
+        return self.suppressions.take_out(outgoing, now) if self.suppressions else (outgoing, ())
+
+    def _note_taken_out(self, mail_id: str, out: Sequence[TakenOut], now: int) -> None:
+        """Write down who they are before the claim: who dies after it has left whom to report."""
         for each in out:
-            # Before the claim: whoever dies after it has left behind whom there is to report.
             self.ledger.record_delivery(
-                DeliveryRecord(standing.base.mail_id, each.recipient.lower(), 0, "suppressed", now)
+                DeliveryRecord(mail_id, each.recipient.lower(), 0, "suppressed", now)
             )
-        return outgoing, out
 
     def _with_taken_out(self, result: Result, outgoing: OutgoingMail, now: int) -> Result:
         """What became of a mail, for a copy that comes later: with those it did not go to."""
@@ -189,6 +197,7 @@ class Mailer:
                 request_id=answer.request_id,
                 evidence="answer",
                 at=call.now(),
+                claim=claim,
             )
         except LedgerUnavailable:
             told = replace(claim, envelope_id=answer.envelope_id, request_id=answer.request_id)

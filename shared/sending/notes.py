@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import structlog
 
@@ -13,6 +13,7 @@ from shared.sending.letters import Letter
 from shared.sending.results import Result
 from shared.sending.unknowns import NOTE_EVERY
 from shared.stores.ledger import Channel, Ledger, MailRecord
+from shared.values import dataclass
 
 log = structlog.get_logger("postbus.sending")
 

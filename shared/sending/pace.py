@@ -34,10 +34,11 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from shared.sending.backoff import DAY, QUOTA_SPREAD
 from shared.stores.ledger import Ledger
+from shared.values import dataclass
 
 SECOND = 1_000
 # A second's permits are taken in so many parts: the number that fits best. Where there are fewer

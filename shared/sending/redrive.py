@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from shared.schema.problems import InvalidMail
 from shared.sending.letters import Letter, read_letter
 from shared.triggers.queue import QueueMessage
+from shared.values import dataclass
 
 Fitness = Literal[
     "ready",  # it may go back

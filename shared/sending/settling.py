@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from shared.errors import LedgerUnavailable
 from shared.sending.compose import OutgoingMail
@@ -13,6 +13,7 @@ from shared.sending.protocol import check_transition
 from shared.sending.results import Carrier, Result
 from shared.sending.unknowns import channel_is_alive, settle
 from shared.stores.ledger import Ledger, MailRecord
+from shared.values import dataclass
 
 
 @dataclass(frozen=True)

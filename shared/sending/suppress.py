@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from shared.errors import LedgerUnavailable
 from shared.sending.compose import OutgoingMail
 from shared.sending.scopes import scopes_of
 from shared.stores.suppressions import Cause, Suppression, Suppressions
+from shared.values import dataclass
 
 COMPLAINT, BOUNCE, UNSUBSCRIBE, MANUAL = "complaint", "bounce", "unsubscribe", "manual"
 # The first of these that holds is the reason that is told.

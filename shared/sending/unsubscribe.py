@@ -14,9 +14,11 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from itertools import count
+
+from shared.values import dataclass
 
 VERSION = "1"
 PATH = "/unsubscribe/"

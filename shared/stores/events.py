@@ -7,11 +7,12 @@ not. So what is recorded never needs to be told again by itself; what was told a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from shared.stores.recipients import Erased
 from shared.triggers.context import Invocation
+from shared.values import dataclass
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,15 @@ class EventLog(Protocol):
         """The events recorded from `start` on and before `end`, in ms since 1970; in any order."""
         ...
 
-    def forget(self, recipient: str) -> int:
-        """Delete the events about a recipient, however the address is spelled; how many.
+    def forget(self, recipient: str, start: str, may_go_on: Callable[[], bool]) -> Erased:
+        """Delete the events about a recipient, however the address is spelled.
 
         Their ids stay known: a late repeat would bring the address back.
+
+        Args:
+            recipient: the address.
+            start: empty, or the `following` of an erasure that did not come to its end.
+            may_go_on: asked now and then; False ends this part of the work.
         """
         ...
 

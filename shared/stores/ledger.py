@@ -7,10 +7,26 @@ conditions, each in one atomic step. Times are milliseconds since 1970, ids are 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.triggers.context import Invocation
+from shared.values import dataclass
+
+__all__ = ["Channel", "DeliveryRecord", "Ledger", "MailRecord", "changed"]
+
+if TYPE_CHECKING:
+    from dataclasses import replace as changed
+else:
+
+    def changed(record: MailRecord, **values: Any) -> MailRecord:
+        """The same row with other values: what `dataclasses.replace` makes, in a fifth of the time.
+
+        Each mail's row is changed twice on its way, and a constructor sets 28 fields one by one.
+        """
+        new = object.__new__(MailRecord)
+        new.__dict__.update(record.__dict__, **values)
+        return new
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,21 @@ class MailRecord:
     unsubscribe_filter: str | None = None
     suppressed: int = 0
 
+    def proven(
+        self, *, envelope_id: str | None, request_id: str | None, evidence: str, at: int
+    ) -> MailRecord:
+        """The row once it is proven that the mail was sent; proof that it has already stays."""
+        return changed(
+            self,
+            state="sent",
+            reason=None,
+            unknown_since=0,
+            envelope_id=envelope_id if self.envelope_id is None else self.envelope_id,
+            request_id=request_id if self.request_id is None else self.request_id,
+            evidence=evidence if self.evidence is None else self.evidence,
+            updated_at=at,
+        )
+
 
 @dataclass(frozen=True)
 class DeliveryRecord:
@@ -104,6 +135,10 @@ class Ledger(Protocol):
         """The mail's row."""
         ...
 
+    def get_many(self, mail_ids: Collection[str]) -> dict[str, MailRecord]:
+        """The rows of those of these mails that have one, by mail id; read together."""
+        ...
+
     def create(self, record: MailRecord) -> bool:
         """Insert the row if there is none; False where there is one already."""
         ...
@@ -112,9 +147,26 @@ class Ledger(Protocol):
         """Replace the row if state, attempt, owner, custody and evidence are still the old ones."""
         ...
 
-    def prove(self, mail_id: str, *, envelope_id: str | None, request_id: str | None,
-              evidence: str, at: int) -> MailRecord | None:  # fmt: skip
+    def prove(  # noqa: PLR0913  # each by its name
+        self,
+        mail_id: str,
+        *,
+        envelope_id: str | None,
+        request_id: str | None,
+        evidence: str,
+        at: int,
+        claim: MailRecord | None = None,
+    ) -> MailRecord | None:
         """Record evidence of a send, from whomever and however late, and so the state `sent`.
+
+        Args:
+            mail_id: which mail's.
+            envelope_id: DirectMail's id of the accepted call, where it is known.
+            request_id: likewise.
+            evidence: where it comes from: `answer` or `event`.
+            at: when it came, in ms since 1970.
+            claim: the row as the caller has written it; where it still is so, as `change` has it,
+                nobody needs to read it.
 
         Returns:
             The row as it now is; None (and no new row) where the mail is not known.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from shared.triggers.context import Invocation
+from shared.values import dataclass
 
 
 @dataclass(frozen=True)

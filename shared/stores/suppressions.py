@@ -12,10 +12,11 @@ repeat of the event suppress the recipient again. Times are milliseconds since 1
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Protocol
 
 from shared.triggers.context import Invocation
+from shared.values import dataclass
 
 # A lifted cause is kept for as long as a repeat of its event may come: DirectMail pushes events
 # for 30 days after a mail. https://www.alibabacloud.com/help/en/direct-mail/eventbridge

@@ -7,8 +7,9 @@ in the environment only. https://help.aliyun.com/en/functioncompute/fc/context-1
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from shared.values import dataclass
 
 # The platform's own default where a context does not say: 60 s, as the console sets it.
 DEFAULT_TIMEOUT_SECONDS = 60

@@ -9,10 +9,11 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from shared.triggers.json_bytes import NotJson, read_json
+from shared.values import dataclass
 
 
 @dataclass(frozen=True)

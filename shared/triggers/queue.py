@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from shared.triggers.json_bytes import NotJson, decode_body, read_json
+from shared.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from shared.triggers.json_bytes import NotJson, read_json
+from shared.values import dataclass
 
 
 @dataclass(frozen=True)

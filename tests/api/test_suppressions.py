@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 from shared.errors import LedgerUnavailable
 from shared.stores.ledger import DeliveryRecord
+from shared.stores.recipients import Erased
+from shared.stores.sqlite.events import SqliteEventLog
 from shared.stores.sqlite.suppressions import SqliteSuppressions
 from shared.stores.suppressions import Cause
 from shared.times import rfc3339
@@ -274,6 +277,26 @@ def test_forget_and_lift(service: Service) -> None:
     answer = service.ask("DELETE", f"/v1/recipients/{TWO[0]}", query={"lift": "true"})
     assert told(answer)["suppressed"] == []
     assert service.post(MAIL).status == 201
+
+
+def test_the_log_of_events_is_forgotten_in_parts(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call goes on where the one before stopped, and the states come after the events."""
+    parts = [("", Erased(2, "7:2026112212")), ("7:2026112212", Erased(3))]
+    asked: list[str] = []
+
+    def forget(_log: object, _who: str, start: str, may_go_on: Callable[[], bool]) -> Erased:
+        assert may_go_on()
+        asked.append(start)
+        return dict(parts)[start]
+
+    monkeypatch.setattr(SqliteEventLog, "forget", forget)
+    address, query, events = f"/v1/recipients/{TWO[0]}", dict[str, str](), 0
+    for _ in parts:
+        answer = told(service.ask("DELETE", address, query=query))
+        events, query = events + answer["erased"]["events"], {"after": answer["next"]}
+    assert (asked, events, answer["next"]) == (["", "7:2026112212"], 5, None)
 
 
 def test_forgetting_needs_the_address(service: Service) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.applications import Starlette
@@ -212,6 +214,19 @@ def _elliptic() -> bytes:
     public = ec.generate_private_key(ec.SECP256R1()).public_key()
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     return public.public_bytes(serialization.Encoding.PEM, form)
+
+
+def _of_no_version(key: PushKey) -> bytes:
+    """A certificate whose version number is one that there is none of."""
+    der = x509.load_pem_x509_certificate(key.certificate).public_bytes(serialization.Encoding.DER)
+    made = base64.encodebytes(der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07", 1))
+    return b"-----BEGIN CERTIFICATE-----\n" + made + b"-----END CERTIFICATE-----\n"
+
+
+def test_a_certificate_of_no_version_is_none(key: PushKey) -> None:
+    """What its library raises for that is no ValueError."""
+    with pytest.raises(CertificateUnavailable):
+        read_certificate(_of_no_version(key))
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from shared.errors import LedgerUnavailable, QueueUnavailable
 from shared.sending.identity import MailToken, mail_id_of
 from shared.stores.events import RecordedEvent
 from shared.stores.ledger import Channel, DeliveryRecord, MailRecord
+from shared.stores.recipients import Erased
 from shared.triggers.context import Invocation
 from shared.triggers.events import read_events
 
@@ -187,9 +188,9 @@ class MemoryEventLog:
         """See `EventLog.between`."""
         yield from (event for event in self.events.values() if start <= event.at < end)
 
-    def forget(self, recipient: str) -> int:
+    def forget(self, recipient: str, start: str, may_go_on: Callable[[], bool]) -> Erased:
         """See `EventLog.forget`."""
-        raise NotImplementedError(recipient)
+        raise NotImplementedError(recipient, start, may_go_on)
 
     def purge(self, now: int) -> int:
         """See `EventLog.purge`."""

@@ -11,6 +11,7 @@ import pytest
 
 from shared.delivery.facts import DeliveryFact
 from shared.delivery.forward import LEDGER_PAUSE
+from shared.delivery.suppressing import reason_of
 from shared.errors import LedgerUnavailable
 from shared.stores.ledger import MailRecord
 from tests.delivery.conftest import MemoryLedger, Way
@@ -25,6 +26,7 @@ class Suppressor:
     ledger: MemoryLedger
     down: bool = False
     noted: list[tuple[str, str, int]] = field(default_factory=list)
+    facts: list[DeliveryFact] = field(default_factory=list)
 
     def note(self, fact: DeliveryFact, mail: MailRecord | None, now: int) -> None:
         """See `Suppressor.note`."""
@@ -32,6 +34,7 @@ class Suppressor:
         if self.down:
             raise LedgerUnavailable("the list is down")
         assert mail is not None
+        self.facts.append(fact)
         self.noted.append((fact.state, mail.mail_id, len(self.ledger.states)))
 
 
@@ -59,6 +62,20 @@ def test_a_repeat_is_not_noted_again(way: Way, suppressor: Suppressor, document:
     run(way, suppressor, document())
     assert run(way, suppressor, document()) == {"repeated": 1}
     assert len(suppressor.noted) == 1
+
+
+def test_a_second_report_of_a_bounce_may_be_the_one_that_suppresses(
+    way: Way, suppressor: Suppressor, document: Document
+) -> None:
+    """The bounce goes out once; that the address is gone for good counts whenever it is told."""
+    first, second = (
+        {**document(failed_type=why, status="4", err_code=code), "type": "dm:Deliver:Fail", "id": n}
+        for n, why, code in (("1", "SysOutConnError", "421"), ("2", "SmtpNxBox", "550"))
+    )
+    assert run(way, suppressor, first) == {"bounced": 1}
+    assert run(way, suppressor, second) == {"repeated": 1}
+    assert run(way, suppressor, first) == {"repeated": 1}
+    assert [reason_of(fact) for fact in suppressor.facts] == [None, "bounce"]
 
 
 def test_no_foreign_event_is_noted(

@@ -14,7 +14,7 @@ import pytest
 from deploy.package.build import Package, Places, build
 from deploy.package.errors import InterpreterMissing
 from deploy.package.targets import TARGETS, Interpreter, find_interpreter
-from tests.deploy.doubles.cloud import Cloud, running_cloud
+from tests.deploy.doubles.cloud import Address, Cloud, serving_address
 from tests.deploy.doubles.project import Project, make_project
 
 ROOT = Path(__file__).parents[2]
@@ -75,18 +75,30 @@ def packages(tmp_path_factory: pytest.TempPathFactory, sources: Path) -> Package
     return packages_of
 
 
+@pytest.fixture(scope="session")
+def address() -> Iterator[Address]:
+    """Where accounts answer."""
+    with serving_address() as address:
+        yield address
+
+
 @pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
+def cloud(tmp_path: Path, address: Address) -> Iterator[Cloud]:
     """An account that answers the official SDKs."""
     folder = tmp_path / "cloud"
     folder.mkdir()
-    with running_cloud(folder) as cloud:
+    with address.account(folder) as cloud:
         yield cloud
 
 
+@pytest.fixture(scope="session")
+def first_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository at its first commit, to be copied."""
+    return make_project(tmp_path_factory.mktemp("project"), "").root
+
+
 @pytest.fixture
-def project(tmp_path: Path, cloud: Cloud) -> Project:
+def project(tmp_path: Path, cloud: Cloud, first_project: Path) -> Project:
     """A repository that can be deployed to that account."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    return make_project(folder, cloud.url)
+    shutil.copytree(first_project, tmp_path / "project")
+    return Project(tmp_path / "project", cloud.url)

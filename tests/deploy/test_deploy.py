@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
-import re
 import stat
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from deploy.stack.deploy import Order, deploy
+from deploy.check.cases import ENVIRONMENTS
+from deploy.cloud.access import Access
+from deploy.stack.deploy import deploy
 from deploy.stack.destroy import Removal, destroy
 from deploy.stack.errors import DeployError, UsageError
 from deploy.stack.follow import Pace
+from deploy.stack.order import Order
+from deploy.stack.parameters import (
+    check_parameters,
+    check_region,
+    environment_file,
+    read_environment,
+)
+from deploy.stack.release import Release, problems
+from local.host.template.yaml_reader import read_yaml
 from tests.deploy.doubles.cloud import Cloud
-from tests.deploy.doubles.project import KEY, Project, with_key
+from tests.deploy.doubles.project import KEY, ROOT, Project, make_project, with_key
 from tests.deploy.watcher import Watcher
 
 BUCKET = "postbus-code-1234567890123456-cn-hangzhou"
@@ -43,8 +53,27 @@ def running(cloud: Cloud) -> str:
         for each in cloud.ros.stack("postbus-staging").resources.values()
         if each.kind == "ALIYUN::FC3::Function"
     ]
-    (commit,) = {name.split("/")[1] for name in functions}
+    (commit,) = {str(name).split("/")[1] for name in functions}
     return commit
+
+
+@pytest.fixture(scope="module")
+def offline(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A repository whose account must not be asked anything."""
+    return make_project(tmp_path_factory.mktemp("offline"), "")
+
+
+def refuse(project: Project, found: list[str] | None = None, **changes: Any) -> str:
+    """What stops a deployment before the account is asked."""
+
+    def connect(_region: str, _endpoint: str) -> Access:
+        raise AssertionError("the account was asked")
+
+    asked = order(project, connect=connect, **changes)
+    with pytest.raises(DeployError) as told:
+        deploy(asked, Watcher(), lambda *_: found or [])
+    assert isinstance(told.value, UsageError) or not changes
+    return str(told.value)
 
 
 # --- the whole way --------------------------------------------------------------------------------
@@ -201,13 +230,6 @@ def test_back_to_a_commit_that_was_never_deployed(cloud: Cloud, project: Project
     assert running(cloud) != first
 
 
-def test_back_to_no_commit(project: Project) -> None:
-    """A name that Git does not know, and one that looks like an option."""
-    for name in ("0" * 40, "nowhere", "--help"):
-        with pytest.raises(UsageError, match="is no commit"):
-            deploy(order(project, rollback=name), Watcher(), lambda *_: [])
-
-
 def test_todays_rules_do_not_stop_the_way_back(cloud: Cloud, project: Project) -> None:
     """What the check says of an old template is told, and that is all."""
     first = project.git("rev-parse", "HEAD").strip()
@@ -238,7 +260,7 @@ def test_destroying_keeps_the_tables(cloud: Cloud, project: Project) -> None:
     kinds = sorted({kind for kind, _ in cloud.ros.kept})
     assert kinds == ["ALIYUN::OTS::Instance", "ALIYUN::OTS::Table"]
     assert len(cloud.ros.kept) == len(stays)
-    with pytest.raises(DeployError, match="LedgerIs|see above|CREATE_ROLLBACK"):
+    with pytest.raises(DeployError, match=r"LedgerIs|see above|CREATE_ROLLBACK"):
         deploy(order(project), watcher := Watcher(), lambda *_: [])
     assert "LedgerIs: kept" in watcher.text
     destroy(removal, Watcher(), agree)
@@ -249,7 +271,7 @@ def test_destroying_keeps_the_tables(cloud: Cloud, project: Project) -> None:
 def test_destroying_is_not_done_unasked(cloud: Cloud, project: Project) -> None:
     """No is no; and a stack that is not there is an error."""
     removal = Removal("staging", "cn-hangzhou", project.url, PACE, with_key())
-    with pytest.raises(DeployError, match="there is no stack postbus-staging"):
+    with pytest.raises(DeployError, match=r"there is no stack postbus-staging"):
         destroy(removal, Watcher(), lambda *_: True)
     run(project)
     assert not destroy(removal, Watcher(), lambda *_: False)
@@ -269,28 +291,27 @@ def test_the_command_line_wins_over_the_file(cloud: Cloud, project: Project) -> 
     assert (parameters["LogDays"], parameters["AllowedRecipients"]) == ("30", "@example.com")
 
 
-WRONG: list[tuple[str, Callable[[Project], dict[str, object]]]] = [
-    ("Colour: is not declared|the parameter Colour", lambda _: {"given": {"Colour": "red"}}),
-    ("CallsPerSecond: 'many' is not a number", lambda _: {"given": {"CallsPerSecond": "many"}}),
-    ("RecordDays: it is 3, less than 37", lambda _: {"given": {"RecordDays": "3"}}),
-    ("Runtime: 'python2' is none of", lambda _: {"given": {"Runtime": "python2"}}),
-    ("Env cannot be given: it is --env", lambda _: {"given": {"Env": "production"}}),
-    ("CodeVersion cannot be given: it is the commit", lambda _: {"given": {"CodeVersion": "1"}}),
-    ("set it as the variable POSTBUS_PUSH_TOKEN", lambda _: {"given": {"PushToken": "x"}}),
-    ("sends no events in cn-beijing.*cn-hangzhou", lambda _: {"region": "cn-beijing"}),
-    ("--env is one of dev, staging, production", lambda _: {"environment": "local"}),
-    ("no region: say --region", lambda _: {"environment": "dev"}),
+WRONG: list[tuple[str, dict[str, Any]]] = [
+    ("the parameter Colour: is not declared", {"given": {"Colour": "red"}}),
+    ("CallsPerSecond: 'many' is not a number", {"given": {"CallsPerSecond": "many"}}),
+    ("RecordDays: it is 3, less than 37", {"given": {"RecordDays": "3"}}),
+    ("Runtime: 'python2' is none of", {"given": {"Runtime": "python2"}}),
+    ("Env cannot be given: it is --env", {"given": {"Env": "production"}}),
+    ("CodeVersion cannot be given: it is the commit", {"given": {"CodeVersion": "1"}}),
+    ("set it as the variable POSTBUS_PUSH_TOKEN", {"given": {"PushToken": "x"}}),
+    ("sends no events in cn-beijing", {"region": "cn-beijing"}),
+    ("--env is one of dev, staging, production", {"environment": "local"}),
+    ("no region: say --region", {"environment": "dev"}),
+    ("is no commit", {"rollback": "0" * 40}),
+    ("is no commit", {"rollback": "nowhere"}),
+    ("is no commit", {"rollback": "--help"}),
 ]
 
 
-@pytest.mark.parametrize(("message", "ask"), WRONG)
-def test_what_cannot_be_given(
-    message: str, ask: Callable[[Project], dict[str, object]], cloud: Cloud, project: Project
-) -> None:
+@pytest.mark.parametrize(("message", "changes"), WRONG)
+def test_what_cannot_be_given(message: str, changes: dict[str, Any], offline: Project) -> None:
     """Is said by name before the account is asked anything."""
-    with pytest.raises(UsageError, match=message):
-        deploy(order(project, **ask(project)), Watcher(), lambda *_: [])
-    assert cloud.calls == []
+    assert message in refuse(offline, **changes)
 
 
 @pytest.mark.parametrize(
@@ -299,25 +320,40 @@ def test_what_cannot_be_given(
         ("region: [", "is not YAML"),
         ("- a list", "is not a mapping"),
         ("regoin: x", "regoin is not known"),
-        ("parameters: []\nregion: cn-hangzhou", None),
         ("parameters: [1]", "parameters is not a mapping"),
         ("parameters: {LogDays: [1]}", "LogDays is neither"),
-        ("parameters: {SuppressionKey: x}\nregion: cn-hangzhou", "SuppressionKey is a secret"),
         ("tags: one", "tags is not a list"),
     ],
 )
-def test_a_file_that_is_none(
-    text: str, message: str | None, cloud: Cloud, project: Project
-) -> None:
-    """Its mistake is named with the file; empty sections are none."""
-    (project.root / "deploy/environments/staging.yml").write_text(text, encoding="utf-8")
-    project.commit()
-    if message is None:
-        run(project)
-        return
-    with pytest.raises(UsageError, match=message):
-        deploy(order(project), Watcher(), lambda *_: [])
-    assert cloud.calls == []
+def test_a_file_that_is_none(text: str, message: str) -> None:
+    """Its mistake is named, with the file."""
+    with pytest.raises(UsageError, match=rf"staging\.yml.*{message}"):
+        read_environment("staging", text, "staging.yml")
+
+
+def test_a_file_as_people_write_it() -> None:
+    """Empty sections are empty; numbers and words of YAML are what ROS takes."""
+    text = "region: us-east-1\nparameters: {LogDays: 7, TimerEnabled: yes, RedirectTo: }\ntags:\n"
+    found = read_environment("dev", text, "dev.yml")
+    assert found.given == {"LogDays": "7", "TimerEnabled": "true", "RedirectTo": ""}
+    assert (found.region, found.tags) == ("us-east-1", ())
+    assert read_environment("dev", None, "dev.yml").given == {}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_files_of_this_project(name: str) -> None:
+    """Each says a region, and gives the template nothing that it does not take."""
+    file = environment_file(ROOT, name)
+    found = read_environment(name, file.read_text(encoding="utf-8"), file.name)
+    assert check_region(found.region)
+    check_parameters(read_yaml(ROOT / "template.yml")["Parameters"], found.given)
+
+
+def test_a_secret_in_the_file_is_refused(offline: Project) -> None:
+    """A file is committed; the sentence says where the secret goes."""
+    declared = read_yaml(offline.root / "template.yml")["Parameters"]
+    with pytest.raises(UsageError, match=r"HookSecrets is a secret: .* POSTBUS_HOOK_SECRETS"):
+        check_parameters(declared, {"HookSecrets": "crm=whsec_x"})
 
 
 def test_a_secret_is_made_once_and_kept(cloud: Cloud, project: Project) -> None:
@@ -341,7 +377,9 @@ def test_a_stack_that_is_made_again_has_the_same_secret(cloud: Cloud, project: P
     """Without it, its tables would know no suppressed address."""
     run(project)
     key = cloud.ros.stack("postbus-staging").parameters["SuppressionKey"]
-    destroy(Removal("staging", "cn-hangzhou", project.url, PACE, with_key()), Watcher(), lambda *_: True)
+    destroy(
+        Removal("staging", "cn-hangzhou", project.url, PACE, with_key()), Watcher(), lambda *_: True
+    )
     run(project, given={"LedgerIs": "kept"})
     assert cloud.ros.stack("postbus-staging").parameters["SuppressionKey"] == key
 
@@ -362,7 +400,7 @@ def test_secrets_come_from_variables(cloud: Cloud, project: Project) -> None:
 
 def test_ci_makes_no_secret_that_is_lost_with_its_machine(cloud: Cloud, project: Project) -> None:
     """It is told how to make one that lasts; nothing is left behind."""
-    with pytest.raises(DeployError, match="POSTBUS_SUPPRESSION_KEY.*token_urlsafe"):
+    with pytest.raises(DeployError, match=r"POSTBUS_SUPPRESSION_KEY.*token_urlsafe"):
         deploy(order(project, ci=True), Watcher(), lambda *_: [])
     assert cloud.ros.stacks == {}
 
@@ -379,29 +417,39 @@ def test_a_secret_that_is_not_allowed_is_not_shown(project: Project) -> None:
 
 
 @pytest.mark.parametrize("how", ["changed", "new", "staged"])
-def test_a_dirty_tree_is_refused(how: str, cloud: Cloud, project: Project) -> None:
+def test_a_dirty_tree_is_refused(how: str, offline: Project) -> None:
     """Whatever kind of difference: what runs must be found again by its commit."""
     name = "template.yml" if how == "changed" else "new.txt"
-    with (project.root / name).open("a", encoding="utf-8") as file:
+    path = offline.root / name
+    before = path.read_text(encoding="utf-8") if path.exists() else None
+    with path.open("a", encoding="utf-8") as file:
         file.write("# a difference\n")
     if how == "staged":
-        project.git("add", "-A")
-    with pytest.raises(DeployError, match=rf"differs from its commit: {re.escape(name)}"):
-        deploy(order(project), Watcher(), lambda *_: [])
-    assert cloud.calls == []
+        offline.git("add", "-A")
+    assert f"differs from its commit: {name}" in refuse(offline)
+    offline.git("reset", "-q")
+    if before is None:
+        path.unlink()
+    else:
+        path.write_text(before, encoding="utf-8")
 
 
-def test_a_folder_without_git_is_refused(tmp_path: Path, cloud: Cloud) -> None:
+def test_a_folder_without_git_is_refused(tmp_path: Path) -> None:
     """In Git's own words."""
-    folder = tmp_path / "plain"
-    folder.mkdir()
-    with pytest.raises(DeployError, match="not a git repository"):
-        asked = Order("staging", folder, endpoint=cloud.url, connect=with_key())
-        deploy(asked, Watcher(), lambda *_: [])
+    assert "not a git repository" in refuse(Project(tmp_path, ""))
 
 
-def test_a_template_that_does_not_pass_is_refused(cloud: Cloud, project: Project) -> None:
-    """With what is wrong, before the account is asked."""
-    with pytest.raises(DeployError, match="does not pass:\n  this\n  that"):
-        deploy(order(project), Watcher(), lambda *_: ["this", "that"])
-    assert cloud.calls == []
+def test_a_template_that_does_not_pass_is_refused(offline: Project) -> None:
+    """With what is wrong."""
+    assert "does not pass:\n  this\n  that" in refuse(offline, ["this", "that"])
+
+
+def test_the_check_is_that_of_make_check_template(offline: Project) -> None:
+    """With the parameters of this deployment, and no secret in what it says."""
+    path = offline.root / "template.yml"
+    given = {"Env": "staging", "CodeVersion": "c", "LogDays": "7"}
+    release = Release("c", "", path, read_yaml(path), "cn-hangzhou", given)
+    assert problems(release, None, {}) == []
+    (found,) = problems(release, None, {"POSTBUS_SUPPRESSION_KEY": "short-secret"})
+    assert "SuppressionKey" in found
+    assert "short-secret" not in found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from deploy.stack.ros import Change, Event, Stack
+from deploy.stack.stacks import Change, Event, Stack
 
 
 @dataclass

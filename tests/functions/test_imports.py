@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 FUNCTIONS = ("clock", "delivery_events", "mail_api", "send_mail", "webhooks")
 # Those of them that send.
 SENDERS = ("clock", "mail_api", "send_mail")
+# The composition root: the builders of the functions, and what they are made with.
+ROOT_MODULES = ("shared.app", "shared.wiring")
 # Rooms that do no I/O: what they need is handed in.
 PURE = ("schema", "triggers", "sending", "delivery", "api", "hooks")
 
@@ -67,6 +69,7 @@ VALUE_TYPES = {
     "shared.sending.identity",
     "shared.sending.letters",
     "shared.triggers.context",
+    "shared.values",
 }
 # Module -> what of another room it may know beyond that, and why.
 SHARED_TOOLS = {
@@ -153,7 +156,7 @@ def test_the_reader_reads() -> None:
     """The test sees the imports it is about, top-level ones and those inside of functions."""
     seen = {(each.importer, each.imported) for each in imports()}
     assert ("functions.send_mail", "shared.app") in seen
-    assert ("shared.app", "shared.stores.sqlite.ledger") in seen
+    assert ("shared.wiring.stores", "shared.stores.sqlite.ledger") in seen
     assert {f"functions.{name}" for name in FUNCTIONS} | {"functions"} == {
         module for module in trees() if within(module, "functions")
     }
@@ -174,12 +177,12 @@ def test_the_product_stands_without_the_workshop() -> None:
 
 
 def test_functions_go_through_the_root() -> None:
-    """A door imports the composition root, its trigger's envelope and values; no room behind."""
+    """A door imports the composition root and its trigger's envelope; no room behind."""
     assert [
         str(each)
         for each in imports()
         if within(each.importer, "functions")
-        and not within(each.imported, "shared.app", "shared.triggers", "shared.api.problems")
+        and not within(each.imported, "shared.app", "shared.triggers", "shared.api.door")
         # coldstart: it has to come before anything else is imported.
         and each.imported not in {"__future__", "typing", "shared.coldstart"}
     ] == []
@@ -234,7 +237,7 @@ def test_pure_rooms_know_no_implementation() -> None:
         if is_pure(each.importer)
         and (
             is_implementation(each.imported)
-            or within(each.imported, "shared.app", "shared.settings", "shared.logs")
+            or within(each.imported, *ROOT_MODULES, "shared.settings", "shared.logs")
         )
     ] == []
 
@@ -252,25 +255,35 @@ def test_the_edge_knows_no_use_case() -> None:
     ] == []
 
 
-def test_only_the_root_chooses() -> None:
-    """Of what is deployed, `shared/app.py` alone imports implementations."""
+def test_only_the_wiring_chooses() -> None:
+    """Of what is deployed, the composition root alone imports implementations."""
     assert [
         str(each)
         for each in imports()
         if within(each.importer, "functions", "shared")
         and is_implementation(each.imported)
-        and not within(each.importer, "shared.cloud", "shared.stores")
-        and each.importer != "shared.app"
+        and not within(each.importer, "shared.cloud", "shared.stores", *ROOT_MODULES)
     ] == []
 
 
 def test_nobody_imports_the_root_but_the_doors() -> None:
-    """Inside of `shared` nothing depends on how it is put together."""
+    """Inside of `shared` nothing depends on how it is put together, and no wiring on the app."""
     assert [
         str(each)
         for each in imports()
-        if within(each.importer, "shared") and within(each.imported, "shared.app")
+        if (within(each.importer, "shared") and within(each.imported, "shared.app"))
+        or (within(each.imported, "shared.wiring") and not within(each.importer, *ROOT_MODULES))
     ] == []
+
+
+def test_a_door_pays_for_no_other() -> None:
+    """Of the wiring, the app imports at its top only what every function needs."""
+    at_top = {
+        node.module
+        for node in trees()["shared.app"].body
+        if isinstance(node, ast.ImportFrom) and within(str(node.module), "shared.wiring")
+    }
+    assert at_top == {"shared.wiring.edge"}
 
 
 def test_the_schema_stands_alone() -> None:

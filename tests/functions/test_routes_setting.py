@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from shared.app import build_forwarder
 from shared.errors import SettingsError
 
 
 @pytest.fixture
-def build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Builds the function's app with this setting; its routing."""
+def build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """Builds the function's app with this setting; its routing. The logs are reset at the end."""
 
     def routing(routes: str) -> Any:
         for name, value in {
@@ -27,7 +29,8 @@ def build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
             monkeypatch.setenv(f"POSTBUS_{name}", value)
         return build_forwarder().use.outlet.routing
 
-    return routing
+    yield routing
+    structlog.reset_defaults()
 
 
 def test_without_routes_there_is_the_topic(build: Any) -> None:

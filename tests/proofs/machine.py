@@ -29,6 +29,7 @@ from shared.sending.mailer import Mailer
 from shared.sending.protocol import FINAL
 from shared.stores.events import RecordedEvent
 from shared.stores.ledger import Ledger, MailRecord
+from shared.stores.recipients import Erased
 from shared.triggers.context import Invocation
 from shared.triggers.events import read_events
 from shared.triggers.http import Request
@@ -120,9 +121,9 @@ class Unlogged:
         """See `EventLog.between`."""
         return iter(())
 
-    def forget(self, _recipient: str) -> int:
+    def forget(self, _recipient: str, _start: str, _may_go_on: Any) -> Erased:
         """See `EventLog.forget`."""
-        return 0
+        return Erased(0)
 
     def purge(self, _now: int) -> int:
         """See `EventLog.purge`."""
@@ -171,9 +172,8 @@ class Queues:
         self.rejected.append(body)
         return "rejected"
 
-    def publish(self, _body: str, _tag: str, _properties: Mapping[str, str]) -> str:
+    def publish(self, _body: str, _tag: str, _properties: Mapping[str, str]) -> None:
         """See `Publisher.publish`."""
-        return "published"
 
     def deliver(self, _sink: str, _body: str, _tag: str, _properties: Mapping[str, str]) -> str:
         """See `Post.deliver`."""

@@ -73,9 +73,9 @@ class Queues:
         """See `MailQueues.bury`."""
         return self._count("bury")
 
-    def publish(self, _body: str, tag: str, _properties: Mapping[str, str]) -> str:
+    def publish(self, _body: str, tag: str, _properties: Mapping[str, str]) -> None:
         """See `Publisher.publish`."""
-        return self._count(f"event:{tag}")
+        self._count(f"event:{tag}")
 
     def _count(self, what: str) -> str:
         with self.lock:

@@ -22,22 +22,25 @@ pytestmark = [pytest.mark.stack, pytest.mark.quiet]
 ROOT = Path(__file__).parents[2]
 RUNTIME = "python3.12"
 TRIES = 3
-# In F, the import of the DirectMail SDK, pydantic and structlog: at the most, and what it was last.
+# In F, the import of the DirectMail SDK, pydantic and structlog, as CPU: at the most, and what one
+# run of `bench/cold_start.py --runs 7` has measured on two processors with a load of 5 to 7. Other
+# runs under such a load gave up to 0.09 more, so a run that is over a budget is repeated.
 STARTS = {
-    "send_mail": (0.90, 0.69),
-    "mail_api": (0.90, 0.66),
-    "clock": (0.90, 0.69),
-    "delivery_events": (0.75, 0.58),
-    "webhooks": (0.75, 0.61),
-    "send_mail, SQLite": (0.65, 0.52),
-    "delivery_events, SQLite": (0.55, 0.46),
+    "send_mail": (0.90, 0.68),
+    "mail_api": (0.90, 0.74),
+    "clock": (0.90, 0.70),
+    "delivery_events": (0.75, 0.60),
+    "webhooks": (0.75, 0.63),
+    "send_mail, SQLite": (0.65, 0.59),
+    "delivery_events, SQLite": (0.55, 0.48),
 }
-# From the package over the same code among whole dependencies.
-PACKAGED = (1.05, 0.96)
-FIRST_OVER_TENTH = (2.0, 1.1)
+# From the package over the same code among whole dependencies, in the same run.
+PACKAGED = (1.05, 0.90)
+# Of `bench/calls.py --runs 3 --mails 1000`, under a load of 2 to 3.
+FIRST_OVER_TENTH = (2.0, 1.45)
 THREADS = 16
 MEMORY = (1.05, 1.01)
-MEGABYTE = (0.5, 0.43)
+MEGABYTE = (0.5, 0.41)
 
 
 def run(name: str, *arguments: str) -> Any:
@@ -61,7 +64,7 @@ def run(name: str, *arguments: str) -> Any:
 @pytest.mark.timeout(900)
 def test_every_function_is_ready_within_its_budget(proving: bool) -> None:
     """Import and initializer together cost each function at most its part of F."""
-    runs = "15" if proving else "5"
+    runs = "15" if proving else "3"
     for _ in range(TRIES):
         told = run("cold_start.py", "--runs", runs)
         costs = {name: told[name]["cpu_f"] for name in STARTS}

@@ -118,7 +118,9 @@ def test_no_invariant_is_broken(
     place: Callable[[Path], AbstractContextManager[Open]], tmp_path: Path, proving: bool
 ) -> None:
     """Whatever comes in whatever order: sent once, nothing lost, evidence and ends are kept."""
-    steps = 10_000 if proving else 1_000
+    # Over HTTP a step takes seven times as long as in a file.
+    reduced = 250 if place is tablestore else 1_000
+    steps = 10_000 if proving else reduced
     counted: Counter[str] = Counter()
     with place(tmp_path) as opened:
 

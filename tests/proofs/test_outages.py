@@ -39,7 +39,7 @@ SLOW_SECONDS = 0.4
 @pytest.fixture
 def factor(proving: bool) -> int:
     """What ten minutes are divided by."""
-    return 10 if proving else 120
+    return 10 if proving else 200
 
 
 @pytest.mark.timeout(900)

@@ -1,4 +1,4 @@
-"""A root of its own for proofs: the parts that `shared/app.py` wires, and adapters that kill.
+"""A root of its own for proofs: the parts that `shared/wiring` makes, and adapters that kill.
 
     python tests/proofs/worker.py PLAN.json
 
@@ -146,9 +146,11 @@ class NotingMailer(Mailer):
         call: Invocation,
         carrier: Carrier = "queue",
         outgoing: OutgoingMail | None = None,
+        *,
+        new: bool = False,
     ) -> Result:
         """See `Mailer.attempt`."""
-        result = super().attempt(letter, call, carrier, outgoing)
+        result = super().attempt(letter, call, carrier, outgoing, new=new)
         row = result.record
         type(self).note(
             {

@@ -113,6 +113,10 @@ class WatchedLedger:
         """See `Ledger.get`."""
         return self._run("get", lambda: self.inner.get(mail_id))
 
+    def get_many(self, mail_ids: Collection[str]) -> dict[str, MailRecord]:
+        """See `Ledger.get_many`."""
+        return self._run("get_many", lambda: self.inner.get_many(mail_ids))
+
     def create(self, record: MailRecord) -> bool:
         """See `Ledger.create`."""
         return self._run("create", lambda: self.inner.create(record))
@@ -121,13 +125,26 @@ class WatchedLedger:
         """See `Ledger.change`."""
         return self._run("change", lambda: self.inner.change(old, new))
 
-    def prove(self, mail_id: str, *, envelope_id: str | None, request_id: str | None,
-              evidence: str, at: int) -> MailRecord | None:  # fmt: skip
+    def prove(  # as the ledger has it
+        self,
+        mail_id: str,
+        *,
+        envelope_id: str | None,
+        request_id: str | None,
+        evidence: str,
+        at: int,
+        claim: MailRecord | None = None,
+    ) -> MailRecord | None:
         """See `Ledger.prove`."""
         return self._run(
             "prove",
             lambda: self.inner.prove(
-                mail_id, envelope_id=envelope_id, request_id=request_id, evidence=evidence, at=at
+                mail_id,
+                envelope_id=envelope_id,
+                request_id=request_id,
+                evidence=evidence,
+                at=at,
+                claim=claim,
             ),
         )
 
@@ -270,12 +287,11 @@ class Queues:
         with self._step("settle"):
             return self.put(settlement.body().encode(), delay)
 
-    def publish(self, body: str, tag: str, properties: Mapping[str, str]) -> str:
+    def publish(self, body: str, tag: str, properties: Mapping[str, str]) -> None:
         """See `Publisher.publish`."""
         assert properties["id"]
         with self._step("publish"):
             self.published.append((tag, json.loads(body)))
-            return next(self._ids)
 
     def bury(self, letter: Letter) -> str:
         """See `MailQueues.bury`."""

@@ -19,7 +19,8 @@ from shared.sending.compose import Policy
 from shared.sending.consumer import RACES_MAX, Consumer
 from shared.sending.custody import LEDGER_WAIT_MAX, SHORT_WAIT
 from shared.sending.identity import PART_MARK, payload_hash
-from shared.sending.opening import Opened
+from shared.sending.opening import LOOKUP_MINIMUM, Opened
+from shared.sending.results import Result
 from shared.triggers.queue import QueueMessage
 from tests.sending.conftest import GRACE, NOON, POLICY, TIMEOUT, Say, World
 
@@ -224,6 +225,65 @@ def test_copies_in_one_batch(world: World) -> None:
     """Of five copies in one batch one is sent; the others find its result."""
     world.deliver(*[bare()] * 5)
     assert (len(world.provider.calls), world.queues.mails) == (1, [])
+
+
+def test_new_mails_are_looked_up_together(world: World) -> None:
+    """New mails of a batch are one question to the ledger; one alone asks for itself."""
+    world.deliver(*(bare(key=str(number)) for number in range(5)))
+    assert (world.steps.names.count("get_many"), world.steps.names.count("get")) == (1, 0)
+    world.deliver(bare(key="one"))
+    assert (world.steps.names.count("get_many"), world.steps.names.count("get")) == (1, 1)
+    assert len(world.provider.accepts) == 6
+
+
+def test_nothing_is_looked_up_ahead_with_little_time(world: World) -> None:
+    """Near its end an invocation spends no time on a question that need not be asked."""
+    world.deliver(bare(), bare(key="2"), timeout=LOOKUP_MINIMUM - 1)
+    assert "get_many" not in world.steps.names
+    assert len(world.provider.accepts) == 2
+
+
+@pytest.mark.parametrize("answer", [Accepted("env-other"), UNKNOWN, THROTTLED, REFUSED])
+def test_somebody_is_quicker_than_a_batch(world: World, answer: Answer) -> None:
+    """A mail that was new when its batch was opened is not sent once somebody else has it."""
+    other = world.mailer
+    results: list[Result] = []
+
+    def be_quick() -> None:
+        world.provider.script = [Say(answer)]
+        results.append(other.attempt(world.letter(key="k"), world.clock.invocation()))
+
+    world.ledger.meanwhile["create"] = be_quick
+    world.deliver(bare(), bare(key="2"))
+    assert [call[0].subject for call in world.provider.calls] == ["Hello"] * 2
+    assert world.row("2").state == "sent"
+    assert (world.row().owner, world.row().attempt) == ("owner-2", 1)
+    assert [each.record and each.record.owner for each in results] == ["owner-2"]
+
+
+def test_evidence_that_comes_after_the_look_up(world: World) -> None:
+    """A row that was there is read again: what has come in since then counts."""
+    world.write(state="waiting", payload=payload(world))
+    world.ledger.meanwhile["get"] = world.prove
+    world.deliver(bare(), bare(key="2"))
+    assert (world.row().state, world.row("2").state) == ("sent", "sent")
+    assert len(world.provider.calls) == 1
+
+
+@pytest.mark.parametrize("fault", ["down", "deaf", "bug"])
+def test_a_look_up_that_fails(world: World, fault: str) -> None:
+    """Whoever sends a mail then reads its row."""
+
+    def fail() -> None:
+        raise ValueError("a bug")
+
+    if fault == "bug":
+        world.ledger.meanwhile["get_many"] = fail
+    else:
+        setattr(world.ledger, fault, {"get_many"})
+    world.deliver(bare(), bare(), bare(key="2"))
+    assert len(world.provider.accepts) == 2
+    assert world.steps.names.count("get") == 3
 
 
 def test_redelivery_of_a_batch(world: World) -> None:

@@ -287,6 +287,23 @@ def test_a_mail_that_goes_despite_unsubscriptions(
     assert world.provider.calls[0][0].to == (TWO[0],)
 
 
+def test_a_mail_that_somebody_has_sent_meanwhile(
+    world: World, suppressions: SuppressionList
+) -> None:
+    """Whom a mail went to is not noted as taken out of it by a batch that came too late."""
+    letter, other = world.letter(to=TWO), replace(world.letter(), key="2")
+
+    def send_and_suppress() -> None:
+        assert attempt(world, letter).kind == "sent"
+        suppress(suppressions, TWO[0])
+
+    world.ledger.meanwhile["create"] = send_and_suppress
+    # The first mail's claim is when somebody else sends the second one.
+    world.deliver(other, letter)
+    assert [call.to for call, _ in world.provider.calls] == [tuple(TWO), (TWO[0],)]
+    assert world.ledger.inner.deliveries(world.row().mail_id) == []
+
+
 def test_a_later_copy_is_told_the_same(world: World, suppressions: SuppressionList) -> None:
     """A repeat tells again whom the mail did not go to, under the same ids, lifted or not."""
     suppress(suppressions, TWO[0])

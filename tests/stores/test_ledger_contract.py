@@ -7,7 +7,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.stores.ledger import Channel, DeliveryRecord, Ledger, MailRecord
+from shared.stores.ledger import Channel, DeliveryRecord, Ledger, MailRecord, changed
 
 ROOT = Path(__file__).parents[2]
 FULL = MailRecord(
@@ -46,6 +46,15 @@ def prove(ledger: Ledger, mail_id: str = "m", **more: Any) -> MailRecord | None:
     """Evidence, by default an event's."""
     given_ = {"envelope_id": "env-1", "request_id": None, "evidence": "event", "at": 99, **more}
     return ledger.prove(mail_id, **given_)
+
+
+def test_a_changed_row_is_what_replace_makes_of_it() -> None:
+    """It is equal, of the same kind, as unchangeable, and the first one stays as it was."""
+    new = changed(FULL, state="waiting", attempt=3, reason=None)
+    assert new == replace(FULL, state="waiting", attempt=3, reason=None)
+    assert (type(new), vars(FULL)["state"]) == (MailRecord, "sending")
+    with pytest.raises(FrozenInstanceError):
+        new.state = "sent"  # type: ignore[misc]  # that is the test
 
 
 # --- create and get ------------------------------------------------------------------------------
@@ -87,6 +96,18 @@ def test_rows_are_apart(ledger: Ledger) -> None:
         "m'; --": "sending",
         "mm": "sending",
     }
+
+
+def test_many_rows_at_once(ledger: Ledger) -> None:
+    """Of the mails asked for, in any number, the rows that are there come back, as one has them."""
+    records = [replace(FULL, mail_id=mail_id) for mail_id in ("a", "A", "z")]
+    for record in records:
+        ledger.create(record)
+    others = [f"other-{number}" for number in range(1_000)]
+    found = ledger.get_many(["z", *others, "a", "A", "a"])
+    assert found == {record.mail_id: record for record in records}
+    assert found["a"] == ledger.get("a")
+    assert (ledger.get_many(["b"]), ledger.get_many([])) == ({}, {})
 
 
 # --- change --------------------------------------------------------------------------------------
@@ -197,6 +218,51 @@ def test_prove_makes_sent_of_every_state(ledger: Ledger, state: str) -> None:
         evidence="event",
     )
     assert ledger.get("m") == row
+
+
+def test_prove_of_a_row_that_is_known(ledger: Ledger) -> None:
+    """Who says what the row was is told the same as who does not, and the same is written."""
+    ledger.create(FULL)
+    ledger.create(replace(FULL, mail_id="other"))
+    told = prove(ledger, claim=FULL)
+    assert told == ledger.get("m") == ledger.find_by_envelope_id("env-1")
+    unknown = prove(ledger, "other")
+    assert unknown is not None
+    assert told == replace(unknown, mail_id="m")
+
+
+@pytest.mark.parametrize("meanwhile", ["released", "claimed", "proven", "put back"])
+def test_prove_of_a_row_that_was_known(ledger: Ledger, meanwhile: str) -> None:
+    """Evidence counts all the same where the row has changed, and what changed it stays."""
+    ledger.create(FULL)
+    if meanwhile == "proven":
+        now = prove(ledger, envelope_id="env-0", request_id="req-9")
+    else:
+        changes: dict[str, dict[str, Any]] = {
+            "released": {"state": "unknown", "unknown_since": 7},
+            "claimed": {"attempt": 3, "owner": "owner-2"},
+            "put back": {"custody": 4, "reason": "other"},
+        }
+        now = replace(FULL, tag="changed", **changes[meanwhile])
+        assert ledger.change(FULL, now)
+    assert now is not None
+    proven = prove(ledger, evidence="answer", at=100, claim=FULL)
+    assert proven == ledger.get("m")
+    assert proven == replace(
+        now,
+        state="sent",
+        reason=None,
+        unknown_since=0,
+        envelope_id="env-0" if meanwhile == "proven" else "env-1",
+        evidence="event" if meanwhile == "proven" else "answer",
+        updated_at=proven.updated_at if proven and meanwhile == "proven" else 100,
+    )
+
+
+def test_prove_of_a_row_that_is_gone(ledger: Ledger) -> None:
+    """What was known of a row makes none."""
+    assert prove(ledger, claim=FULL) is None
+    assert ledger.get("m") is None
 
 
 def test_the_first_evidence_stays(ledger: Ledger) -> None:

@@ -130,3 +130,4 @@ def test_proof_is_told_by_any_sqlite(
     assert proven is not None
     assert proven.state == "sent"
     assert ledger.prove("other", **told) is None  # type: ignore[arg-type]  # likewise
+    assert ledger.prove("m", **told, claim=MailRecord("m", "k", "sending")) == proven  # type: ignore[arg-type]  # likewise

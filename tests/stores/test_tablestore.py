@@ -203,6 +203,29 @@ def test_prove_is_resolved(
     assert (proven.state, proven.evidence, proven.updated_at) == ("sent", "answer", 9)
 
 
+@pytest.mark.parametrize("operation", ["PutRow", "UpdateRow"])
+@pytest.mark.parametrize("kind", BROKEN)
+def test_prove_of_a_claim_is_resolved(
+    ledger: TablestoreLedger, requests: Requests, kind: Kind, operation: str
+) -> None:
+    """Likewise where the row was known; its evidence is written once and not put over."""
+    ledger.create(MAIL)
+    requests.go_wrong(operation, kind)
+    proven = prove(ledger, claim=MAIL)
+    assert proven == ledger.get("m") == ledger.find_by_envelope_id("env-1")
+    assert proven is not None
+    assert (proven.state, proven.evidence, proven.updated_at) == ("sent", "answer", 9)
+
+
+def test_what_is_known_is_not_read(ledger: TablestoreLedger, requests: Requests) -> None:
+    """A claim's proof takes two requests, and a hundred mails are looked up in one."""
+    ledger.create(MAIL)
+    requests.seen.clear()
+    prove(ledger, claim=MAIL)
+    ledger.get_many([f"m{number}" for number in range(100)])
+    assert requests.seen == ["PutRow", "UpdateRow", "BatchGetRow"]
+
+
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_delivery_is_new_once(ledger: TablestoreLedger, requests: Requests, kind: Kind) -> None:
     """A recipient's state whose answer was lost is new, and its repeat is not."""
@@ -243,8 +266,10 @@ CALLS: dict[str, Callable[[TablestoreLedger], object]] = {
     "deliveries": lambda ledger: ledger.deliveries("m"),
     "find_by_envelope_id": lambda ledger: ledger.find_by_envelope_id("e"),
     "get": lambda ledger: ledger.get("m"),
+    "get_many": lambda ledger: ledger.get_many(["m", "n"]),
     "note_channel": lambda ledger: ledger.note_channel("a", Channel(1, 1)),
     "prove": prove,
+    "prove a claim": lambda ledger: prove(ledger, claim=MAIL),
     "purge": lambda ledger: ledger.purge(1),
     "record_delivery": lambda ledger: ledger.record_delivery(DELIVERY),
     "sight": lambda ledger: ledger.sight("a", "b", 1),
@@ -261,7 +286,7 @@ def test_a_store_that_stays_broken(
     """Every method gives up after a few requests, with the house's own error."""
     ledger.create(MAIL)
     requests.seen.clear()
-    for operation in ("GetRow", "GetRange", "PutRow", "UpdateRow"):
+    for operation in ("GetRow", "BatchGetRow", "GetRange", "PutRow", "UpdateRow"):
         requests.go_wrong(operation, kind, times=99)
     with pytest.raises(LedgerUnavailable):
         CALLS[name](ledger)

@@ -89,13 +89,7 @@ def _parameters(
         yield Problem(f"{path}.ParamList", "IsBase64Encode is not said", "base64")
         return
     for trigger in rendered.of("FC3::Trigger"):
-        source = trigger.get(
-            "TriggerConfig",
-            "eventSourceConfig",
-            "eventSourceParameters",
-            "sourceMNSParameters",
-            default={},
-        )
+        source = trigger.queue_source()
         decoded = source.get("IsBase64Decode")
         if source.get("QueueName") == queue and str(decoded).lower() != str(encoded).lower():
             where = f"{trigger.path}.TriggerConfig"

@@ -67,13 +67,7 @@ def _stream(trigger: Made, function: Made, rendered: Rendered) -> Iterator[Probl
     if resource_name(letters, rendered) is None:
         where = f"{path}.runOptions.deadLetterQueue"
         yield Problem(where, f"{letters} is no queue of this stack", "dead-letters")
-    source = trigger.get(
-        "TriggerConfig",
-        "eventSourceConfig",
-        "eventSourceParameters",
-        "sourceMNSParameters",
-        default={},
-    )
+    source = trigger.queue_source()
     yield from _source(source, path, function, rendered)
 
 

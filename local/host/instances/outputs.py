@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 TAIL_BYTES = 4096
 # A line longer than this is passed on in pieces, as the platform's log does (32 KB).
@@ -23,19 +22,6 @@ _LOGGER = logging.getLogger("postbus.functions")
 def log_to_logger(function: str, line: str) -> None:
     """The default sink: Python's logging, at level INFO."""
     _LOGGER.info("%s %s", function, line)
-
-
-class LogFolder:
-    """A sink that appends to one file for each function, `<folder>/<function>.log`."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-
-    def __call__(self, function: str, line: str) -> None:
-        """Append one line."""
-        with (self._folder / f"{function}.log").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
 
 
 class Output:

@@ -24,7 +24,7 @@ from local.host.template.resources import (
 )
 from local.host.template.scope import Scope
 from local.host.template.triggers import read_trigger
-from local.host.template.unsimulated import sentences
+from local.host.template.unsimulated import find_unsimulated
 from local.host.template.yaml_reader import TemplateError, read_yaml
 from local.twins.eventbridge import Rule, Target
 
@@ -119,7 +119,7 @@ class _Reader:
             topics=topics,
             subscriptions=subscriptions,
             rules=(*rules, *_implied_rules(triggers)),
-            unsimulated=sentences(self._read, unknown),
+            unsimulated=find_unsimulated(self._read, unknown),
         )
 
     def _is_made(self, name: str, resource: Any) -> bool:

@@ -1,13 +1,15 @@
-"""Says in plain sentences what the template declares and this machine does not do.
+"""Finds what the template declares and this machine does not do, and says it in plain sentences.
 
 A local run that silently differs from the cloud is worse than none. So every property that the
-host does not read, and every resource it does not know, becomes a sentence.
+host does not read, and every resource it does not know, is found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import platform
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from local.host.model import FunctionSpec, Unsimulated
 from local.host.template.properties import Properties
 
 # Why, where there is more to say than that it is not simulated.
@@ -43,13 +45,15 @@ _WHOLE_TYPES: Mapping[str, str] = {
 }
 # Read, because a function can see them, but without their effect.
 _WITHOUT_EFFECT: Mapping[str, tuple[str, ...]] = {_FUNCTION: ("MemorySize", "Role")}
+_NOT_KNOWN = "this host does not know it"
+_GROUPS: Mapping[str, str] = {_FUNCTION: "functions", _TRIGGER: "triggers"}
 # They name or describe, and have nothing to simulate.
 _LABELS = frozenset({"Description", "Qualifier", "Tags"})
 
 
-def sentences(
+def find_unsimulated(
     read: Iterable[tuple[str, str, Properties]], unknown: Iterable[tuple[str, str]]
-) -> tuple[str, ...]:
+) -> tuple[Unsimulated, ...]:
     """What is not simulated.
 
     Args:
@@ -57,29 +61,49 @@ def sentences(
         unknown: the others: type and logical id.
 
     Returns:
-        One sentence for each property and each unknown type, with the resources it is about.
+        One for each property and each unknown type, with the resources it is about.
     """
     found: dict[tuple[str, str], list[str]] = {}
     for kind, logical_id, properties in read:
         without_effect = [key for key in _WITHOUT_EFFECT.get(kind, ()) if properties.has(key)]
         for key in sorted({*properties.unread(), *without_effect} - _LABELS):
             found.setdefault((kind, key), []).append(logical_id)
-    whole: dict[str, list[str]] = {}
     for kind, logical_id in unknown:
-        whole.setdefault(kind, []).append(logical_id)
-    return (
-        *(f"{key} is not simulated: {_why(kind, key, ids)}" for (kind, key), ids in found.items()),
-        *(
-            f"{kind} is not simulated: {_because(_WHOLE_TYPES.get(kind), ids)}"
-            for kind, ids in whole.items()
-        ),
+        found.setdefault((kind, ""), []).append(logical_id)
+    return tuple(
+        Unsimulated(kind, key, _why(kind, key), tuple(ids))
+        for (kind, key), ids in sorted(found.items(), key=lambda item: not item[0][1])
     )
 
 
-def _why(kind: str, key: str, ids: list[str]) -> str:
-    return _because(_REASONS.get((kind, key)) or _REASONS.get((kind, key.partition(".")[0])), ids)
+def other_runtimes(functions: Iterable[FunctionSpec]) -> Iterator[Unsimulated]:
+    """The functions that run with another Python here than in the cloud."""
+    here = ".".join(platform.python_version_tuple()[:2])
+    others: dict[str, list[str]] = {}
+    for spec in functions:
+        if spec.runtime != f"python{here}":
+            others.setdefault(spec.runtime, []).append(spec.logical_id)
+    for runtime, ids in sorted(others.items()):
+        why = f"Python {here} runs instead of {runtime}"
+        yield Unsimulated(_FUNCTION, "Runtime", why, tuple(ids))
 
 
-def _because(reason: str | None, ids: list[str]) -> str:
-    names = ", ".join(ids)
-    return f"{reason} ({names})" if reason else f"this host does not know it ({names})"
+def summary(found: Sequence[Unsimulated]) -> list[tuple[str, str]]:
+    """At most four lines for all of it: what it is about, and the names."""
+    groups: dict[str, list[str]] = {}
+    for each in found:
+        if each.setting:
+            group = _GROUPS.get(each.kind, "queues, events")
+            name = each.setting.rpartition(".")[2]
+        else:
+            group, name = "not at all", each.kind.removeprefix("ALIYUN::")
+        names = groups.setdefault(group, [])
+        if name not in names:
+            names.append(name)
+    return [(group, ", ".join(names)) for group, names in groups.items()]
+
+
+def _why(kind: str, key: str) -> str:
+    if not key:
+        return _WHOLE_TYPES.get(kind, _NOT_KNOWN)
+    return _REASONS.get((kind, key)) or _REASONS.get((kind, key.partition(".")[0]), _NOT_KNOWN)

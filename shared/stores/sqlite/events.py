@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from shared.stores.events import RecordedEvent
+from shared.stores.recipients import Erased
 from shared.stores.sqlite.database import Database
 from shared.triggers.context import Invocation
 
@@ -63,13 +64,18 @@ class SqliteEventLog:
                 return
             last = (page[-1][1], page[-1][0])
 
-    def forget(self, recipient: str) -> int:
+    def forget(
+        self,
+        recipient: str,
+        start: str,  # noqa: ARG002  # an index leads to all of them in one go
+        may_go_on: Callable[[], bool],  # noqa: ARG002  # likewise
+    ) -> Erased:
         """See `EventLog.forget`; the row stays, with nothing but its id and its time."""
         empty = "UPDATE events SET recipient = '', body = '' WHERE recipient = ?"
         if not recipient:
-            return 0
+            return Erased(0)
         with self._database.writing, self._database.connection() as connection:
-            return connection.execute(empty, (recipient.lower(),)).rowcount
+            return Erased(connection.execute(empty, (recipient.lower(),)).rowcount)
 
     def purge(self, now: int) -> int:
         """See `EventLog.purge`; here it is all of it."""

@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS sightings (
 ) WITHOUT ROWID;
 """  # fmt: skip
 _GET = f"SELECT {_NAMES} FROM mails WHERE mail_id = ?"  # noqa: S608  # column names of our own
+_GET_MANY = f"SELECT {_NAMES} FROM mails WHERE mail_id IN "  # noqa: S608  # likewise
 _BY_ENVELOPE = f"SELECT {_NAMES} FROM mails WHERE envelope_id = ?"  # noqa: S608  # likewise
 _CREATE = f"INSERT OR IGNORE INTO mails ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608  # likewise
 _CHANGE = (
@@ -54,6 +55,11 @@ UPDATE mails SET
     evidence = coalesce(evidence, :evidence)
 WHERE mail_id = :mail_id
 """
+# Who knows what the row was knows what it is now: telling it costs as much as writing it.
+_PROVE_CLAIM = (
+    f"{_PROVE} AND state = :state AND attempt = :attempt AND owner = :owner "
+    "AND custody = :custody AND evidence IS :known"
+)
 # One statement instead of two, where SQLite is 3.35 or later.
 _RETURNS = sqlite3.sqlite_version_info >= (3, 35)
 _PROVE_AND_GET = f"{_PROVE} RETURNING {_NAMES}"
@@ -71,6 +77,8 @@ _SIGHT = """
 INSERT INTO sightings VALUES (?, ?, ?)
 ON CONFLICT (sender, recipient) DO UPDATE SET at = max(at, excluded.at)
 """
+# Values that one statement may have, in every version of SQLite.
+IDS_AT_ONCE = 900
 # Deliveries go with their mail, sightings after the events' own window.
 _PURGE = (
     """DELETE FROM deliveries WHERE mail_id IN
@@ -106,6 +114,16 @@ class SqliteLedger:
         """See `Ledger.get`."""
         return self._one(_GET, mail_id)
 
+    def get_many(self, mail_ids: Collection[str]) -> dict[str, MailRecord]:
+        """See `Ledger.get_many`."""
+        asked, rows = list(mail_ids), []
+        for first in range(0, len(asked), IDS_AT_ONCE):
+            part = asked[first : first + IDS_AT_ONCE]
+            select = f"{_GET_MANY}({', '.join('?' * len(part))})"
+            with self._connection() as connection:
+                rows += connection.execute(select, part).fetchall()
+        return {record.mail_id: record for record in map(_record, rows)}
+
     def create(self, record: MailRecord) -> bool:
         """See `Ledger.create`."""
         with self._writing, self._connection() as connection:
@@ -117,7 +135,7 @@ class SqliteLedger:
         with self._writing, self._connection() as connection:
             return connection.execute(_CHANGE, (*_row(new), *condition)).rowcount == 1
 
-    def prove(
+    def prove(  # noqa: PLR0913  # each by its name
         self,
         mail_id: str,
         *,
@@ -125,6 +143,7 @@ class SqliteLedger:
         request_id: str | None,
         evidence: str,
         at: int,
+        claim: MailRecord | None = None,
     ) -> MailRecord | None:
         """See `Ledger.prove`."""
         values = {
@@ -134,6 +153,10 @@ class SqliteLedger:
             "evidence": evidence,
             "at": at,
         }
+        if claim is not None and self._prove_claim(claim, values):
+            return claim.proven(
+                envelope_id=envelope_id, request_id=request_id, evidence=evidence, at=at
+            )
         with self._writing, self._connection() as connection:
             if _RETURNS:
                 # All rows are fetched, so that the statement, and with it its transaction, ends.
@@ -212,6 +235,18 @@ class SqliteLedger:
     def close(self) -> None:
         """Close this thread's connection."""
         self.database.close()
+
+    def _prove_claim(self, claim: MailRecord, values: dict[str, Any]) -> bool:
+        """Write the proof into the very row that the claim is; False where it is another."""
+        condition = {
+            "state": claim.state,
+            "attempt": claim.attempt,
+            "owner": claim.owner,
+            "custody": claim.custody,
+            "known": claim.evidence,
+        }
+        with self._writing, self._connection() as connection:
+            return connection.execute(_PROVE_CLAIM, {**values, **condition}).rowcount == 1
 
     def _one(self, statement: str, value: str) -> MailRecord | None:
         with self._connection() as connection:

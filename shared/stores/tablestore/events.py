@@ -8,14 +8,15 @@ is written last, so that what is known can be found.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime, timezone
 
 from shared.stores.events import RecordedEvent
+from shared.stores.recipients import Erased
 from shared.stores.tablestore import rows
 from shared.stores.tablestore.sdk import AnswerLost
-from shared.stores.tablestore.tables import Span, Tables, equal
+from shared.stores.tablestore.tables import Span, Tables
 from shared.triggers.context import Invocation
 
 HOUR = 3_600_000
@@ -70,16 +71,20 @@ class TablestoreEventLog:
                         key["id"], row["at"], row["tag"], row["recipient"], row["body"]
                     )
 
-    def forget(self, recipient: str) -> int:
-        """See `EventLog.forget`. It reads the whole table: for a person's request only."""
-        if not recipient:
-            return 0
-        where, gone = equal({"recipient": recipient.lower()}), 0
-        for shard in SHARDS:
-            span = Span(start=_named(shard, 0), end=_named(shard, LATEST))
-            for key, _ in self._tables.scan(rows.EVENTS, span, where=where, columns=("recipient",)):
-                gone += self._tables.delete(rows.EVENTS, (key["slot"], key["id"]))
-        return gone
+    def forget(self, recipient: str, start: str, may_go_on: Callable[[], bool]) -> Erased:
+        """See `EventLog.forget`. It reads the table through; `start` is a slot."""
+        gone = 0
+        for shard in SHARDS if recipient else ():
+            first, end = _named(shard, 0), _named(shard, LATEST)
+            if start >= end:
+                continue
+            span = Span(start=max(first, start), end=end)
+            for key, row in self._tables.scan(rows.EVENTS, span, columns=("recipient",)):
+                if not may_go_on():
+                    return Erased(gone, key["slot"])
+                if row["recipient"] == recipient.lower():
+                    gone += self._tables.delete(rows.EVENTS, (key["slot"], key["id"]))
+        return Erased(gone)
 
     def purge(self, now: int) -> int:
         """See `EventLog.purge`. Whole hours at a time."""

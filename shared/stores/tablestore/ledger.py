@@ -97,6 +97,12 @@ class TablestoreLedger:
         row = self._tables.get(rows.MAILS, mail_id)
         return rows.mail_record(mail_id, row) if row else None
 
+    def get_many(self, mail_ids: Collection[str]) -> dict[str, MailRecord]:
+        """See `Ledger.get_many`. Each of them once: one key has one row in an answer."""
+        keys = [(mail_id,) for mail_id in dict.fromkeys(mail_ids)]
+        found = self._tables.get_many(rows.MAILS, keys)
+        return {key["mail_id"]: rows.mail_record(key["mail_id"], row) for key, row in found}
+
     def create(self, record: MailRecord) -> bool:
         """See `Ledger.create`."""
         stamp = rows.new_stamp()
@@ -136,7 +142,7 @@ class TablestoreLedger:
             ours,
         )
 
-    def prove(
+    def prove(  # noqa: PLR0913  # each by its name
         self,
         mail_id: str,
         *,
@@ -144,36 +150,29 @@ class TablestoreLedger:
         request_id: str | None,
         evidence: str,
         at: int,
+        claim: MailRecord | None = None,
     ) -> MailRecord | None:
         """See `Ledger.prove`. Nothing is written where nothing is new."""
-        key = (mail_id,)
+
+        def proven(known: MailRecord) -> MailRecord:
+            return known.proven(
+                envelope_id=envelope_id, request_id=request_id, evidence=evidence, at=at
+            )
+
+        if claim is not None:
+            new = proven(claim)
+            if self._put_proof(claim, new, rows.mail_condition(claim)):
+                return new
         for turn in range(PROVE_TRIES):
-            row = self._tables.get(rows.MAILS, *key)
+            row = self._tables.get(rows.MAILS, mail_id)
             if row is None:
                 return None
             known = rows.mail_record(mail_id, row)
-            new = replace(
-                known,
-                state="sent",
-                reason=None,
-                unknown_since=0,
-                envelope_id=envelope_id if known.envelope_id is None else known.envelope_id,
-                request_id=request_id if known.request_id is None else known.request_id,
-                evidence=evidence if known.evidence is None else known.evidence,
-            )
-            if new == known:
+            new = proven(known)
+            if replace(new, updated_at=known.updated_at) == known:
                 return known
-            new = replace(new, updated_at=at)
-            if known.envelope_id is None and envelope_id is not None:
-                # Before the row, so that a proven mail is always found; `find` looks at the row.
-                self._point(envelope_id, mail_id)
-            columns = rows.mail_columns(new, rows.new_stamp())
-            same = equal({rows.STAMP: row.get(rows.STAMP, "")})
-            try:
-                if self._tables.update(rows.MAILS, key, columns, same):
-                    return new
-            except AnswerLost:
-                continue
+            if self._put_proof(known, new, {rows.STAMP: row.get(rows.STAMP, "")}):
+                return new
             time.sleep(PROVE_PAUSE_SECONDS * random.random() * turn)  # noqa: S311  # so that writers part, not a secret
         raise LedgerUnavailable("Tablestore: too many changes of one mail at once")
 
@@ -254,6 +253,17 @@ class TablestoreLedger:
     def close(self) -> None:
         """Close idle connections; a later call opens new ones."""
         self._tables.client.close()
+
+    def _put_proof(self, known: MailRecord, new: MailRecord, expected: rows.Columns) -> bool:
+        """Write proof into the row that was read; False where it is another, or nobody knows."""
+        if known.envelope_id is None and new.envelope_id is not None:
+            # Before the row, so that a proven mail is always found; `find` looks at the row.
+            self._point(new.envelope_id, new.mail_id)
+        columns = rows.mail_columns(new, rows.new_stamp())
+        try:
+            return self._tables.update(rows.MAILS, (new.mail_id,), columns, equal(expected))
+        except AnswerLost:
+            return False
 
     def _point(self, envelope_id: str, mail_id: str) -> None:
         """Let an envelope id lead to its mail; one that does already stays."""

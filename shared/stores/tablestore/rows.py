@@ -11,10 +11,11 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from shared.stores.ledger import DeliveryRecord, MailRecord
+from shared.values import dataclass
 
 DAY_SECONDS = 86_400
 ESCAPE = "\0"

@@ -8,12 +8,12 @@ https://www.alibabacloud.com/help/en/tablestore/developer-reference/updaterow
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import LedgerUnavailable
 from shared.stores.tablestore.rows import Columns, Table
 from shared.stores.tablestore.sdk import AnswerLost, Client, ots
+from shared.values import dataclass
 
 Row = Mapping[str, Any]
 Key = tuple[str, ...]

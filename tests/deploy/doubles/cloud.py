@@ -33,7 +33,7 @@ from local.twins.smq.app import create_app
 from local.twins.smq.broker import Broker
 from local.twins.smq.model import QueueAttributes
 from tests.cloud.conftest import Running, serving
-from tests.deploy.doubles.deployed import DeployedRefusal, Deployed
+from tests.deploy.doubles.deployed import Deployed, DeployedRefusal
 from tests.deploy.doubles.oss import Oss, Request
 from tests.deploy.doubles.ros import Ros, RosRefusal
 
@@ -100,7 +100,8 @@ class Cloud:
 
     def end(self) -> None:
         """Close it again."""
-        self.running.do(lambda: (self.broker.close(), self._outbox.close()))
+        self.running.do(self.broker.close)
+        self.running.do(self._outbox.close)
 
     def put(self, queue: str, body: str = "e30=") -> None:
         """Put a message on a queue that is made for it."""
@@ -114,9 +115,12 @@ class Cloud:
     def make_queues(self) -> None:
         """Make the queues that the stacks have, so that they can be looked into."""
         names = self.deployed.queue_names()
-        self.running.do(
-            lambda: [self.broker.ensure_queue(name, QueueAttributes()) for name in names]
-        )
+
+        def make() -> None:
+            for name in names:
+                self.broker.ensure_queue(name, QueueAttributes())
+
+        self.running.do(make)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -124,8 +128,11 @@ class Cloud:
         asked = headers.get("authorization", "")
         if asked.startswith("MNS "):
             if "mns:PeekMessage" in self.denied:
-                body = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
-                await Response(body, 403, media_type="text/xml")(scope, receive, send)
+                refusal = (
+                    '<Error xmlns="http://mns.aliyuncs.com/doc/v1/"><Code>AccessDenied</Code>'
+                    "<Message>no</Message><RequestId>R</RequestId><HostId>H</HostId></Error>"
+                )
+                await Response(refusal, 403, media_type="text/xml")(scope, receive, send)
                 return
             await self._smq(scope, receive, send)
             return
@@ -208,11 +215,33 @@ def _listening() -> socket.socket:
     return door
 
 
-@contextlib.contextmanager
-def running_cloud(folder: Path) -> Iterator[Cloud]:
-    """An account that answers, until the block is left."""
-    cloud, door = Cloud(folder), _listening()
-    with serving((cloud, door, None)) as running:
-        cloud.begin(f"http://127.0.0.1:{door.getsockname()[1]}", running)
+class Address:
+    """One address of this machine, behind which accounts take turns."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.running: Running
+        self._now: Cloud
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request of the account that is there now."""
+        await self._now(scope, receive, send)
+
+    @contextlib.contextmanager
+    def account(self, folder: Path) -> Iterator[Cloud]:
+        """A new account, until the block is left."""
+        cloud = Cloud(folder)
+        cloud.begin(self.url, self.running)
+        self._now = cloud
         yield cloud
         cloud.end()
+
+
+@contextlib.contextmanager
+def serving_address() -> Iterator[Address]:
+    """An address that answers, until the block is left."""
+    door = _listening()
+    address = Address(f"http://127.0.0.1:{door.getsockname()[1]}")
+    with serving((address, door, None)) as running:
+        address.running = running
+        yield address

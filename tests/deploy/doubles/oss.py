@@ -81,6 +81,7 @@ class Oss:
         uploads: those under way, by their id.
         received: (key, part number) of each part that arrived, in order.
         part_seconds: how long a part takes.
+        parts_allowed: the number of the last part that is not refused; None for all.
         damage: whether what is put together differs from what was sent.
         denied: RAM actions that are refused.
         region: of the signatures that hold.
@@ -94,6 +95,7 @@ class Oss:
         self.uploads: dict[str, Upload] = {}
         self.received: list[tuple[str, int]] = []
         self.part_seconds = 0.0
+        self.parts_allowed: int | None = None
         self.damage = False
         self.denied: set[str] = set()
         self._ids = itertools.count(1)
@@ -174,6 +176,8 @@ class Oss:
     ) -> Answer:
         upload = self._upload(query)
         number = int(query["partNumber"])
+        if self.parts_allowed is not None and number > self.parts_allowed:
+            raise OssRefusal(403, "AccessDenied", "You have no right to access this object.")
         upload.parts[number] = request.body
         self.received.append((key, number))
         headers = {"etag": _etag(request.body), "x-oss-hash-crc64ecma": crc64(request.body)}

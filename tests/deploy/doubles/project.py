@@ -134,9 +134,7 @@ class Project:
 def with_key(key: AccessKey = OWNER) -> Callable[[str, str], Access]:
     """Connects with a key of the local account; the default chain would look further."""
     if key.token is None:
-        provider = StaticAKCredentialsProvider(
-            access_key_id=key.id, access_key_secret=key.secret
-        )
+        provider = StaticAKCredentialsProvider(access_key_id=key.id, access_key_secret=key.secret)
     else:
         provider = StaticSTSCredentialsProvider(
             access_key_id=key.id, access_key_secret=key.secret, security_token=key.token

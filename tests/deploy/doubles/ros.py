@@ -305,9 +305,7 @@ class Ros:
         steps = [("Remove", name, each) for name, each in stack.resources.items()]
         for name, each in stack.resources.items():
             each.retain = each.retain or name in retain
-        if stack.status == "REVIEW_IN_PROGRESS":
-            stack.status = "DELETE_COMPLETE"
-            return {}
+        self.change_sets = {c.id: c for c in self.change_sets.values() if c.stack is not stack}
         self._begin(stack, "DELETE", steps)
         return {}
 
@@ -403,10 +401,7 @@ class Ros:
         }
 
     def _plan(self, template: str, parameters: Mapping[str, str]) -> Plan:
-        with tempfile.NamedTemporaryFile("w", suffix=".yml", encoding="utf-8") as file:
-            file.write(template)
-            file.flush()
-            return Plan(Path(file.name), "cn-hangzhou", parameters, self._account)
+        return Plan(yaml_of(template), "cn-hangzhou", parameters, self._account)
 
     def _find(self, given: Mapping[str, str]) -> Stack:
         stack = self.stacks.get(given["StackId"])

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from local.host.instances.invocation import Invocation
-from local.host.instances.outputs import LINE_BYTES, LogFolder, Output
+from local.host.instances.outputs import LINE_BYTES, Output
 from tests.local.host.conftest import Play, Stage, function, template
 
 
@@ -80,17 +79,6 @@ def test_a_time_out_keeps_what_was_printed(play: Play) -> None:
     tail = play(scene, template(function("failing.handler", timeout_seconds=1)))
     assert b"hanging\n" in tail
     assert b"Error: Function time out after 1 seconds" in tail
-
-
-def test_a_folder_takes_one_file_for_each_function(tmp_path: Path) -> None:
-    """Appended to, line by line."""
-    sink = LogFolder(tmp_path / "logs")
-    sink("one", "first")
-    sink("one", "sécond")
-    sink("two", "other")
-    folder = tmp_path / "logs"
-    assert (folder / "one.log").read_text(encoding="utf-8") == "first\nsécond\n"
-    assert (folder / "two.log").read_text(encoding="utf-8") == "other\n"
 
 
 def test_output_without_line_ends_is_cut() -> None:

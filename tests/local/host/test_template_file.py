@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -245,4 +248,21 @@ def test_sending_over_http_needs_a_signature() -> None:
 def test_what_this_machine_does_not_do_is_said_and_known(template: Template) -> None:
     """No sentence of the kind `this host does not know it`: each difference is a decision."""
     assert template.unsimulated
-    assert not [sentence for sentence in template.unsimulated if "does not know it" in sentence]
+    assert not [each for each in template.unsimulated if "does not know it" in each.why]
+
+
+def test_up_says_why_and_runs_nothing(template: Template) -> None:
+    """`postbus up --unsimulated` has a line for each, and ends."""
+    done = subprocess.run(
+        [sys.executable, "-m", "local.cli", "up", "--unsimulated"],
+        cwd=FILE.parent,
+        env={"PATH": os.environ.get("PATH", "")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    told = done.stdout.splitlines()
+    assert [each.sentence for each in template.unsimulated] == [
+        line for line in told if not line.startswith("Runtime is not simulated")
+    ]

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from local.account import ACCOUNT_ID
-from local.host.model import FunctionSpec, Template
+from local.host.model import FunctionSpec, Template, Unsimulated
 from local.host.template import TemplateError, load_template
+from local.host.template.unsimulated import summary
 
 HEAD = """
 ROSTemplateFormatVersion: '2015-09-01'
@@ -226,11 +227,31 @@ def test_what_is_not_simulated_is_said(load: Load) -> None:
     """Each property and each resource type, with the resources it is about."""
     text = FUNCTION + "      Cpu: 0.5\n      NasConfig: {UserId: 1}\n"
     text += "  Table:\n    Type: ALIYUN::OSS::Bucket\n"
-    said = load(text).unsimulated
+    said = [each.sentence for each in load(text).unsimulated]
     assert "Cpu is not simulated: a worker takes what the machine has (Do)" in said
     assert "NasConfig is not simulated: this host does not know it (Do)" in said
     assert "ALIYUN::OSS::Bucket is not simulated: this host does not know it (Table)" in said
     assert any(sentence.startswith("MemorySize is not simulated") for sentence in said)
+
+
+def test_what_is_not_simulated_is_told_in_four_lines() -> None:
+    """Properties by what they are about, whole types last; each name once, and few lines."""
+    found = [
+        Unsimulated("ALIYUN::FC3::Function", "Cpu", "why", ("A", "B")),
+        Unsimulated("ALIYUN::FC3::Trigger", "TriggerConfig.authType", "why", ("C",)),
+        Unsimulated("ALIYUN::EventBridge::Rule", "Targets.Retry", "why", ("D",)),
+        Unsimulated("ALIYUN::MNS::Subscription", "NotifyStrategy", "why", ("E",)),
+        Unsimulated("ALIYUN::RAM::Role", "", "why", ("F",)),
+        Unsimulated("ALIYUN::OTS::Table", "", "why", ("G", "H")),
+    ]
+    assert summary(found) == [
+        ("functions", "Cpu"),
+        ("triggers", "authType"),
+        ("queues, events", "Retry, NotifyStrategy"),
+        ("not at all", "RAM::Role, OTS::Table"),
+    ]
+    assert found[0].sentence == "Cpu is not simulated: why (A, B)"
+    assert found[-1].sentence == "ALIYUN::OTS::Table is not simulated: why (G, H)"
 
 
 def _trigger(kind: str, config: dict[str, Any]) -> str:
