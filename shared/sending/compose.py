@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from shared.schema.problems import InvalidMail, Problem
@@ -16,7 +16,6 @@ from shared.sending.identity import (
 )
 from shared.sending.scopes import unsubscribe_scope
 from shared.sending.unsubscribe import Unsubscribe, UnsubscribeLinks
-from shared.values import dataclass
 
 if TYPE_CHECKING:  # functions that read no mails never build their models
     from shared.schema.mail_request import Attachment, MailRequest, ReplyAddress, Sender, Template

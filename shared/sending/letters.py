@@ -9,7 +9,7 @@ message's body and id, so all of it is in the body.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,6 @@ from shared.schema.problems import InvalidMail, Problem
 from shared.sending.identity import PART_MARK, payload_hash
 from shared.triggers.json_bytes import NotJson, read_json
 from shared.triggers.queue import QueueMessage
-from shared.values import dataclass
 
 if TYPE_CHECKING:
     from shared.schema.mail_request import MailRequest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from shared.sending.answers import Answer, Broken, Rejected
@@ -9,7 +10,6 @@ from shared.sending.protocol import Situation
 from shared.sending.suppress import TakenOut
 from shared.sending.verdicts import Verdict
 from shared.stores.ledger import MailRecord
-from shared.values import dataclass
 
 Carrier = Literal["queue", "caller"]
 ResultKind = (

@@ -7,11 +7,10 @@ conditions, each in one atomic step. Times are milliseconds since 1970, ids are 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.triggers.context import Invocation
-from shared.values import dataclass
 
 __all__ = ["Channel", "DeliveryRecord", "Ledger", "MailRecord", "changed"]
 
