@@ -30,7 +30,7 @@ test: $(STAMP) ## all tests, the long proofs at a reduced count (under 10 minute
 	$(BIN)/python -m pytest -m quiet
 
 unit: $(STAMP) ## the tests that start no processes (about 2 minutes)
-	$(BIN)/python -m pytest -n 2 -m "not stack" $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m "not stack and not quiet" $(ARGS)
 
 prove: $(STAMP) ## the long proofs in full; prints seeds and figures
 	POSTBUS_PROVE=1 $(BIN)/python -m pytest -s tests/stack/test_loop.py tests/stack/test_kill.py tests/proofs tests/deploy $(ARGS)

@@ -33,15 +33,20 @@ def test_nothing_is_collected_while_a_function_is_imported() -> None:
     """The collector is off from the first import on, and on again when the instance is ready."""
     program = (
         "import gc, sys, functions; print(gc.isenabled(), 'asyncio' in sys.modules)\n"
-        "from shared.coldstart import end; end(); print(gc.isenabled(), gc.get_freeze_count() > 0)"
+        "frozen = gc.get_freeze_count(); from shared.coldstart import end; end(); "
+        "print(gc.isenabled(), gc.get_freeze_count() > frozen)"
     )
     assert fresh(program, FC_FUNC_CODE_PATH="/code") == ["False", "False", "True", "True"]
 
 
 def test_a_process_that_is_no_function_is_left_as_it_is() -> None:
     """A test or a command that imports a function keeps its collector."""
-    program = "import gc, functions; print(gc.isenabled(), gc.get_freeze_count())"
-    assert fresh(program) == ["True", "0"]
+    # Python 3.12 has frozen some objects of its own by then.
+    program = (
+        "import gc; frozen = gc.get_freeze_count(); import functions; "
+        "print(gc.isenabled(), gc.get_freeze_count() == frozen)"
+    )
+    assert fresh(program) == ["True", "True"]
 
 
 def instance(*warm: Any) -> Instance[Any]:
