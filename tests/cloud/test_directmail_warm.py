@@ -24,6 +24,7 @@ def test_the_first_mail_takes_the_connection_that_was_opened_ahead(
 ) -> None:
     """Session, client and connection are there: the first mail opens nothing."""
     provider = provider_at(directmail_twin.tls_port, str(certificate.ca_file))
+    DaraCore._sessions.clear()
     provider.warm(call())
     (session,) = DaraCore._sessions.values()
     pools = session.get_adapter("https://").poolmanager.pools

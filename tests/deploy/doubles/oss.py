@@ -80,8 +80,8 @@ class Oss:
         buckets: name -> key -> object; a bucket of `others` belongs to somebody else.
         uploads: those under way, by their id.
         received: (key, part number) of each part that arrived, in order.
-        part_seconds: how long a part takes.
         parts_allowed: the number of the last part that is not refused; None for all.
+        parts_taken: the number of the last part that is not kept waiting; None for all.
         damage: whether what is put together differs from what was sent.
         denied: RAM actions that are refused.
         region: of the signatures that hold.
@@ -94,8 +94,8 @@ class Oss:
         self.others: set[str] = set()
         self.uploads: dict[str, Upload] = {}
         self.received: list[tuple[str, int]] = []
-        self.part_seconds = 0.0
         self.parts_allowed: int | None = None
+        self.parts_taken: int | None = None
         self.damage = False
         self.denied: set[str] = set()
         self._ids = itertools.count(1)
