@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from shared.api.problems import problem
+from shared.delivery.states import MARKS, state_of
 from shared.schema.problems import InvalidMail, Problem
 from shared.sending.letters import Letter
 from shared.sending.reports import other_payload, refusal_of
 from shared.sending.results import Result
-from shared.stores.ledger import MailRecord
+from shared.stores.ledger import DeliveryRecord, MailRecord
 from shared.times import rfc3339
 from shared.triggers.http import Response
 
@@ -154,3 +156,23 @@ def _taken_out(result: Result, letter: Letter) -> tuple[Problem, ...]:
 
 def _location(result: Result) -> dict[str, str]:
     return {"Location": f"/v1/mails/{result.mail_id}"}
+
+
+def recipients_of(deliveries: Sequence[DeliveryRecord]) -> list[dict[str, Any]]:
+    """What became of each recipient of each attempt, and what they did with the mail."""
+    known: dict[tuple[str, int], list[DeliveryRecord]] = {}
+    for each in deliveries:
+        known.setdefault((each.recipient, each.attempt), []).append(each)
+    found = []
+    for (recipient, attempt), records in known.items():
+        words = {record.state for record in records}
+        found.append(
+            {
+                "recipient": recipient,
+                "state": state_of(words),
+                "marks": [mark for mark in MARKS if mark in words],
+                "attempt": attempt,
+                "at": rfc3339(max(record.at for record in records)),
+            }
+        )
+    return found

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
 import structlog
 
-from shared.api.answers import SOON, answer_of, describe, invalid_mail
+from shared.api.answers import SOON, answer_of, describe, invalid_mail, recipients_of
 from shared.api.problems import problem
-from shared.delivery.states import MARKS, state_of
+from shared.api.wishes import KEY_HEADER, KeysDiffer, wants_later, with_header_key, with_trace
 from shared.errors import LedgerUnavailable, QueueUnavailable
 from shared.schema.problems import InvalidMail
-from shared.schema.tracing import read_trace
 from shared.sending.announce import Announcer
 from shared.sending.backoff import delay_after
 from shared.sending.compose import check
@@ -26,15 +25,13 @@ from shared.sending.mailer import Mailer
 from shared.sending.protocol import FINAL
 from shared.sending.reports import log_result, other_payload
 from shared.sending.results import Result
-from shared.stores.ledger import DeliveryRecord, Ledger, MailRecord
-from shared.times import rfc3339
+from shared.stores.ledger import Ledger, MailRecord
 from shared.triggers.context import Invocation
 from shared.triggers.http import Request, Response
 from shared.values import dataclass
 
 log = structlog.get_logger("postbus.api")
 
-KEY_HEADER = "idempotency-key"
 # States in which a mail that was never put back may have nobody but its caller to carry it.
 _WITH_THE_CALLER = frozenset({"waiting", "sending", "unknown"})
 
@@ -80,15 +77,15 @@ class Mails:
             return problem("wrong-content-type", f"the content type is {content_type!r:.80}")
         try:
             letter = first_letter(request.body, key=self.new_key(), now=call.now())
-            letter = _with_header_key(letter, request.headers.get(KEY_HEADER))
-            letter = _with_trace(letter, request.headers)
+            letter = with_header_key(letter, request.headers.get(KEY_HEADER))
+            letter = with_trace(letter, request.headers)
             check(letter.mail, self.mailer.policy)
             if letter.mail.separate and len(letter.mail.to) > 1:
                 return self._accept_parts(letter, call)
-            if _wants_later(request):
+            if wants_later(request):
                 return self._accept([letter], call)
             return self._send(letter, call)
-        except _KeysDiffer:
+        except KeysDiffer:
             return problem(
                 "key-given-twice",
                 "the Idempotency-Key header and the mail's `key` say different things; "
@@ -110,7 +107,7 @@ class Mails:
             deliveries = self.ledger.deliveries(mail_id)
         except LedgerUnavailable as error:
             return problem("ledger-unavailable", str(error), retry_after_ms=SOON)
-        return Response(200, {**describe(record), "recipients": _recipients(deliveries)})
+        return Response(200, {**describe(record), "recipients": recipients_of(deliveries)})
 
     def find(self, query: Mapping[str, str]) -> Response:
         """`GET /v1/mails?key=`."""
@@ -297,53 +294,3 @@ class Mails:
             self.mailer.settling.release(
                 result.record, state, custody=0, reason=result.code, now=now
             )
-
-
-def _recipients(deliveries: Sequence[DeliveryRecord]) -> list[dict[str, Any]]:
-    """What became of each recipient of each attempt, and what they did with the mail."""
-    known: dict[tuple[str, int], list[DeliveryRecord]] = {}
-    for each in deliveries:
-        known.setdefault((each.recipient, each.attempt), []).append(each)
-    found = []
-    for (recipient, attempt), records in known.items():
-        words = {record.state for record in records}
-        found.append(
-            {
-                "recipient": recipient,
-                "state": state_of(words),
-                "marks": [mark for mark in MARKS if mark in words],
-                "attempt": attempt,
-                "at": rfc3339(max(record.at for record in records)),
-            }
-        )
-    return found
-
-
-class _KeysDiffer(Exception):  # it is read as what happened
-    """Header and body name different keys."""
-
-
-def _with_header_key(letter: Letter, header: str | None) -> Letter:
-    """The letter under the key of the Idempotency-Key header, bare or quoted."""
-    if header is None:
-        return letter
-    key = header.strip()
-    if len(key) > 1 and key.startswith('"') and key.endswith('"'):
-        key = key[1:-1]
-    if letter.mail.key is not None and letter.mail.key != key:
-        raise _KeysDiffer
-    return first_letter({**letter.given, "key": key}, key=key, now=letter.first_seen)
-
-
-def _with_trace(letter: Letter, headers: Mapping[str, str]) -> Letter:
-    """The letter with the trace of the request's headers, unless it has one of its own."""
-    trace = read_trace(headers.get("traceparent"), headers.get("tracestate"))
-    if trace is None or letter.mail.trace is not None:
-        return letter
-    return first_letter({**letter.given, "trace": trace}, key=letter.key, now=letter.first_seen)
-
-
-def _wants_later(request: Request) -> bool:
-    """`Prefer: respond-async` (RFC 7240)."""
-    wishes = request.headers.get("prefer", "").lower().split(",")
-    return any(wish.partition(";")[0].strip() == "respond-async" for wish in wishes)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from shared.api.door import answer_by
 from shared.api.mails import Mails
 from shared.api.openapi import openapi
-from shared.api.problems import problem
 from shared.api.recipients import RecipientApi
 from shared.api.suppressions import SuppressionApi
 from shared.triggers.context import Invocation
@@ -34,16 +34,9 @@ class Api:
 
     def answer(self, request: Request, call: Invocation) -> Response:
         """Answer one request; an address that is not there is a 404, a wrong method a 405."""
-        methods = self._methods(request, call)
-        if methods is None:
-            return problem("not-found", f"there is nothing at {request.path!r:.120}")
-        answer = methods.get(request.method)
-        if answer is None:
-            allowed = ", ".join(sorted(methods))
-            return problem(
-                "method-not-allowed", f"this address takes {allowed}", headers={"Allow": allowed}
-            )
-        return answer()
+        return answer_by(
+            self._methods(request, call), request, f"there is nothing at {request.path!r:.120}"
+        )
 
     def _methods(
         self, request: Request, call: Invocation

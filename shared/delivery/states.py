@@ -37,8 +37,3 @@ SENTENCES: Mapping[str, str] = {
 def state_of(known: Collection[str]) -> str | None:
     """The state that holds when these states and marks are known; None while there is no state."""
     return next((state for state in reversed(STATES) if state in known), None)
-
-
-def is_mark(state: str) -> bool:
-    """Whether this is something that was done with the mail, and not where it has got to."""
-    return state in MARKS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from shared.api.problems import problem
+from shared.api.door import answer_by
 from shared.triggers.context import Invocation
 from shared.triggers.http import Request, Response
 from shared.values import dataclass
@@ -53,16 +53,7 @@ class Webhooks:
 
     def answer(self, request: Request, call: Invocation) -> Response:
         """Answer one request; an address that is not there is a 404, a wrong method a 405."""
-        methods = self._methods(request, call)
-        if methods is None:
-            return problem("not-found", "there is nothing at this address")
-        answer = methods.get(request.method)
-        if answer is None:
-            allowed = ", ".join(sorted(methods))
-            return problem(
-                "method-not-allowed", f"this address takes {allowed}", headers={"Allow": allowed}
-            )
-        return answer()
+        return answer_by(self._methods(request, call), request, "there is nothing at this address")
 
     def _methods(
         self, request: Request, call: Invocation
