@@ -8,18 +8,13 @@ DirectMail is in SQLite files in the state folder, and is there again after a re
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import socket
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-
-import uvicorn
 
 from local import console
 from local.account import Account
@@ -27,7 +22,6 @@ from local.activity import Activity
 from local.faults import Faults, Rule
 from local.faults.directmail import DirectMailEdge
 from local.faults.events import FaultyDirectMail, faulty_bus
-from local.faults.protocol import ResettableProtocol
 from local.faults.smq import FaultyBroker, SmqEdge
 from local.fire.carriers import Carriers, Ends
 from local.fire.firing import Firing
@@ -36,6 +30,7 @@ from local.host.host import Host
 from local.host.model import Template
 from local.host.template import load_template
 from local.host.triggers.retries import push_pauses
+from local.serving import ADDRESS, Asgi, Scope, Server, end, listen, raise_ended, server
 from local.twins.directmail import app as directmail_app
 from local.twins.directmail.certificate import issue_certificate
 from local.twins.directmail.outbox import Outbox
@@ -50,7 +45,6 @@ from local.twins.smq.broker import Broker
 from local.twins.smq.http_push import HttpPush
 
 ROOT = Path(__file__).resolve().parent.parent
-ADDRESS = "127.0.0.1"
 PORT = 8025
 ENVIRONMENT = "local"
 INSTANCE = "pb-local"
@@ -67,15 +61,6 @@ LOCAL_PARAMETERS = {
 # What pushes of the local event bus carry along, and what a local program signs its hooks with.
 PUSH_TOKEN = "local-push-token"  # noqa: S105  # of this machine only
 HOOK_SECRET = "whsec_bG9jYWwtaG9vay1zZWNyZXQtMjRi"  # noqa: S105  # likewise
-
-Scope = MutableMapping[str, Any]
-Asgi = Callable[
-    [Scope, Callable[..., Awaitable[Any]], Callable[..., Awaitable[None]]], Awaitable[None]
-]
-
-
-class PortInUseError(OSError):
-    """Somebody else listens on the address; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +115,7 @@ async def running(options: StackOptions) -> AsyncIterator[Stack]:
     Raises:
         PortInUseError: one of the two ports is taken.
     """
-    with _listen(options.port) as main, _listen(options.port and options.port + 1) as upload:
+    with listen(options.port) as main, listen(options.port and options.port + 1) as upload:
         stack, servers, jobs = _build(options, main, upload)
         tasks = [asyncio.ensure_future(job) for job in jobs]
         tasks += [
@@ -139,7 +124,7 @@ async def running(options: StackOptions) -> AsyncIterator[Stack]:
         ]
         try:
             while not all(server.started for server in servers):
-                _raise_ended(tasks)
+                raise_ended(tasks)
                 await asyncio.sleep(0.01)
             await stack.host.warm()
             tasks.append(asyncio.ensure_future(stack.host.run()))
@@ -147,7 +132,7 @@ async def running(options: StackOptions) -> AsyncIterator[Stack]:
         finally:
             for server in servers:
                 server.should_exit = True
-            await _end(tasks[: len(jobs)] + tasks[len(jobs) + len(servers) :])
+            await end(tasks[: len(jobs)] + tasks[len(jobs) + len(servers) :])
             await asyncio.gather(*tasks, return_exceptions=True)
             await stack.host.close()
             stack.broker.close()
@@ -156,7 +141,7 @@ async def running(options: StackOptions) -> AsyncIterator[Stack]:
 
 def _build(
     options: StackOptions, main: socket.socket, upload: socket.socket
-) -> tuple[Stack, list[_Server], list[Any]]:
+) -> tuple[Stack, list[Server], list[Any]]:
     port, upload_port = main.getsockname()[1], upload.getsockname()[1]
     url = f"http://{ADDRESS}:{port}"
     options.state.mkdir(parents=True, exist_ok=True)
@@ -227,8 +212,8 @@ def _build(
         console_=console.create_app(stack),
     )
     servers = [
-        _server(front),
-        _server(
+        server(front),
+        server(
             with_certificate(directmail_app.create_upload_app(directmail), key.certificate),
             ssl_certfile=str(certificate.cert_file),
             ssl_keyfile=str(certificate.key_file),
@@ -328,62 +313,3 @@ def _is_a_person(scope: Scope) -> bool:
     """Whether this is a look with a browser, and not a call of DirectMail or of the upload API."""
     names = {name for name, _ in scope.get("headers", ())}
     return scope.get("method") in ("GET", "HEAD") and b"x-acs-action" not in names
-
-
-def _server(app: Asgi, **tls: str) -> _Server:
-    """A server for one application.
-
-    Idle connections are kept for longer than the SDKs' clients keep them in use, and long polls
-    do not hold up the end.
-    """
-    return _Server(
-        uvicorn.Config(
-            app,
-            http=ResettableProtocol,
-            log_level="error",
-            access_log=False,
-            lifespan="off",
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=1,
-            **tls,  # type: ignore[arg-type]  # names of files
-        )
-    )
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves signals to the command that runs it."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Do nothing."""
-        yield
-
-
-@contextlib.contextmanager
-def _listen(port: int) -> Iterator[socket.socket]:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((ADDRESS, port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise PortInUseError(
-            f"{ADDRESS}:{port} is taken ({os.strerror(error.errno or 0)}): is Postbus running "
-            "already? Stop it, or choose another port with --port"
-        ) from error
-    with listener:
-        yield listener
-
-
-def _raise_ended(tasks: list[asyncio.Future[Any]]) -> None:
-    for task in tasks:
-        if task.done():
-            task.result()
-            sys.exit("a server ended before it had started")
-
-
-async def _end(tasks: list[asyncio.Future[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

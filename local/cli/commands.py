@@ -11,14 +11,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from local.cli import dead, faults, fire, operate, replay, show, suppressions
 from local.cli import deploy as cloud_deploy
 from local.cli import doctor as cloud_doctor
-from local.cli import faults, fire, operate, replay, show, suppressions
 from local.cli.client import Client
 from local.cli.exits import FAILED, USAGE, CommandError
+from local.cli.options import URL, Json, Url
 from shared.errors import QueueUnavailable
-
-URL = "http://127.0.0.1:8025"
 
 app = typer.Typer(
     name="postbus",
@@ -31,8 +30,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 it worked; 1 the answer is no; 2 the command line is wrong; "
     "3 Postbus is not running.",
 )
-dead = typer.Typer(no_args_is_help=True, help="Look at rejected, parked and dead letters.")
-app.add_typer(dead, name="dead")
+app.add_typer(dead.app, name="dead")
 app.add_typer(faults.app, name="faults")
 app.add_typer(operate.unknown, name="unknown")
 app.add_typer(suppressions.app, name="suppressions")
@@ -45,8 +43,6 @@ app.command()(operate.redrive)
 app.command()(replay.replay)
 app.command()(operate.resolve)
 
-Url = Annotated[str, typer.Option("--url", envvar="POSTBUS_URL", help="Where Postbus runs.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON lines, for programs.")]
 Files = Annotated[
     list[Path], typer.Argument(help="Files with one mail request each; `-` is standard input.")
 ]
@@ -251,34 +247,6 @@ def schema(
     print(json.dumps(schemas[name], indent=2, ensure_ascii=False))  # noqa: T201  # the answer
 
 
-@dead.command("list")
-def dead_list(url: Url = URL, as_json: Json = False) -> None:
-    """List the letters on the reject queue and on every dead-letter queue."""
-    letters = list(_dead_letters(Client(url)))
-    if as_json:
-        for letter in letters:
-            show.json_line(letter)
-        return
-    rows = [
-        [show.clock_of_ms(letter["enqueued_at_ms"]), letter["queue"], letter["id"], _reason(letter)]
-        for letter in letters
-    ]
-    show.table(f"{len(rows)} letters", ["since", "queue", "message", "reason"], rows)
-
-
-@dead.command("show")
-def dead_show(
-    message_id: Annotated[str, typer.Argument(help="As `postbus dead list` prints it.")],
-    url: Url = URL,
-) -> None:
-    """Print one letter, whole."""
-    for letter in _dead_letters(Client(url)):
-        if letter["id"] == message_id:
-            print(letter["body"])  # noqa: T201  # the letter
-            return
-    raise CommandError(f"no letter {message_id} on the reject and dead-letter queues")
-
-
 def _settings(given: list[str]) -> dict[str, str]:
     """`NAME=VALUE`, many of them."""
     settings = {}
@@ -325,25 +293,3 @@ def _follow(client: Client, topic: str, after: int) -> Iterator[dict[str, Any]]:
         for entry in _pages(client, topic, after, wait=20):
             after = entry["sequence"]
             yield entry["event"]
-
-
-def _dead_letters(client: Client) -> Iterator[dict[str, Any]]:
-    for queue in client.get("/_local/status")["queues"]:
-        if queue.endswith(("-rejected", "-dead")):
-            for message in client.get(f"/_local/queues/{queue}/messages"):
-                yield {"queue": queue, **message}
-
-
-def _reason(letter: dict[str, Any]) -> str:
-    """Why a letter is where it is, in a few words."""
-    try:
-        body = json.loads(letter["body"])
-    except ValueError:
-        return "received too often"
-    if not isinstance(body, dict):
-        return "received too often"
-    problems = [f"{p.get('pointer')}: {p.get('type')}" for p in body.get("problems", [])[:2]]
-    if problems:
-        return ", ".join(problems)
-    history = body.get("history") or []
-    return " ".join(str(part) for part in history[-1][1:]) if history else "received too often"

@@ -10,15 +10,12 @@ import typer
 from local.cli import show
 from local.cli.client import Client
 from local.cli.exits import USAGE, CommandError
+from local.cli.options import URL, Json, Url
 from local.faults.kinds import ACTIONS, KINDS
 from local.faults.rules import COUNTERS, PATH, Rule, RuleError, rules_of
 
-URL = "http://127.0.0.1:8025"
 _SAME = ("target", "action", "kind", "match")
 _COLUMNS = ("target", "action", "kind", "probability", "hits", "asked")
-
-Url = Annotated[str, typer.Option("--url", envvar="POSTBUS_URL", help="Where Postbus runs.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON lines, for programs.")]
 
 
 def _kinds() -> str:

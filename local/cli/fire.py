@@ -10,16 +10,12 @@ import typer
 from local.cli import show
 from local.cli.client import Client
 from local.cli.exits import USAGE, CommandError
+from local.cli.options import URL, Json, Url
 from local.fire.orders import LATEST, PATH, Order, OrderError
 from local.fire.ways import WAYS
 from local.twins.directmail.catalogue import TYPES
 from local.twins.directmail.dialects import WORDS
 from local.twins.directmail.reports import FAIL, KNOWN
-
-URL = "http://127.0.0.1:8025"
-
-Url = Annotated[str, typer.Option("--url", envvar="POSTBUS_URL", help="Where Postbus runs.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON lines, for programs.")]
 
 
 def fire(

@@ -20,6 +20,7 @@ from local.account import OWNER
 from local.cli import show
 from local.cli.client import Client
 from local.cli.exits import USAGE, CommandError
+from local.cli.options import URL, Json, Url
 from local.cli.redrive_events import redrive_events
 from shared.sending.claims import KEEP
 from shared.sending.identity import mail_id_of
@@ -28,15 +29,12 @@ from shared.stores.ledger import MailRecord
 from shared.stores.sqlite.ledger import SqliteLedger
 from shared.times import rfc3339
 
-URL = "http://127.0.0.1:8025"
 LISTED_MAX = 1_000
 BATCH = 16
 
-Url = Annotated[str, typer.Option("--url", envvar="POSTBUS_URL", help="Where Postbus runs.")]
 State = Annotated[
     Path, typer.Option(envvar="POSTBUS_STATE", help="The folder that keeps the ledger.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="JSON lines, for programs.")]
 
 unknown = typer.Typer(no_args_is_help=True, help="Mails whose outcome is not known.")
 

@@ -17,6 +17,7 @@ from rich.progress import Progress
 from local.cli import show
 from local.cli.client import Client, owner_invocation
 from local.cli.exits import FAILED, USAGE, CommandError
+from local.cli.options import URL
 from shared.cloud.smq import Smq
 from shared.delivery.outgoing import Outgoing
 from shared.delivery.sink_letters import ReplayedEvent, SinkLetter
@@ -24,7 +25,6 @@ from shared.errors import LedgerUnavailable, QueueUnavailable, SettingsError
 from shared.stores.events import EventLog
 from shared.triggers.json_bytes import NotJson, read_json
 
-URL = "http://127.0.0.1:8025"
 FOREVER_MS = 400 * 86_400_000
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _AGE = re.compile(r"(\d{1,9})([smhd])")

@@ -18,6 +18,7 @@ from rich.progress import Progress
 from local.cli import show
 from local.cli.client import Client
 from local.cli.exits import FAILED, CommandError
+from local.cli.options import URL, Json, Url
 from local.cli.suppression_lines import (
     COLUMNS,
     expect,
@@ -27,13 +28,10 @@ from local.cli.suppression_lines import (
     read_lines,
 )
 
-URL = "http://127.0.0.1:8025"
 # Lines of a file that are on their way at the same time.
 AT_ONCE = 4
 SHOWN_MAX = 20
 
-Url = Annotated[str, typer.Option("--url", envvar="POSTBUS_URL", help="Where Postbus runs.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON lines, for programs.")]
 Address = Annotated[str, typer.Argument(help="The recipient; or `hash:` and what a list shows.")]
 Scope = Annotated[
     str, typer.Option(help="`account`, `@` and a sender's domain, or a sender's address.")

@@ -16,7 +16,8 @@ from local.cli.exits import USAGE, CommandError
 from local.cli.journey import travel
 from local.host.template import load_template
 from local.host.template.unsimulated import other_runtimes, summary
-from local.stack import LOCAL_PARAMETERS, PortInUseError, Stack, StackOptions, running
+from local.serving import PortInUseError
+from local.stack import LOCAL_PARAMETERS, Stack, StackOptions, running
 
 
 def up(options: StackOptions, *, journey: bool, once: bool) -> None:
